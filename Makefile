@@ -1,0 +1,66 @@
+# Everything starts here. Needed on the machine: python3 3.11 or newer, and GNU make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+UV_VERSION := 0.13.9
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check lock clean
+
+help: ## show this list
+	@echo "callcenter: telephone answering for clinics. What you can do here:"
+	@echo
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r name text; do \
+		printf '%-14s %s\n' "$$name" "$$text"; done
+	@echo
+	@echo "  make run ARGS=--once    play the scripted call, then stop"
+	@echo "  make test ARGS='tests/unit -k presence'    run only some tests"
+
+run: $(VENV)/.ready ## set everything up and start the demo: a call with real audio, then console and API (ARGS=--once stops after the call)
+	@exec $(BIN)/callcenter demo $(ARGS)
+
+test: $(VENV)/.ready-dev ## set everything up, check the code and run the whole test suite (ARGS=… narrows it)
+	@$(BIN)/python tools/check.py
+	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+check: $(VENV)/.ready-dev ## style, types and import direction, without the tests
+	@$(BIN)/python tools/check.py
+
+lock: $(BIN)/pip ## write both lock files anew from pyproject.toml (newest allowed versions: make lock ARGS=--upgrade)
+	@$(BIN)/pip install --quiet uv==$(UV_VERSION)
+	@$(BIN)/python tools/lock.py $(ARGS)
+
+clean: ## remove the virtual environment and all caches (the data in var/ stays)
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# ensurepip is the last thing that venv does, so pip in its place proves a whole environment.
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "This needs Python 3.11 or newer as '$(PYTHON)'; name another with: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "This Python cannot make virtual environments; install its venv package (on Debian: apt-get install python3-venv) and try again." >&2; exit 1; }
+	@echo "Setting up: virtual environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+# The development lock holds everything the runtime lock holds, so either mark is good enough for `make run`.
+$(VENV)/.ready: requirements.lock pyproject.toml | $(BIN)/pip
+	@$(call install,requirements.lock,$@)
+
+$(VENV)/.ready-dev: requirements-dev.lock pyproject.toml | $(BIN)/pip
+	@$(call install,requirements-dev.lock,$@)
+	@touch $(VENV)/.ready
+
+# Every archive is checked against the hash in the lock, the build backend too; nothing else is fetched.
+define install
+	started=$$(date +%s) && \
+	echo "Setting up: Python packages of $(1)" && \
+	$(BIN)/pip install --quiet --require-hashes --only-binary :all: -r $(1) && \
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --no-index -e . && \
+	touch $(2) && \
+	echo "Setting up took $$(( $$(date +%s) - started )) s"
+endef
