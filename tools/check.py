@@ -21,9 +21,8 @@ CHECKS = {
 def run(name: str, command: list[str]) -> bool:
     """Run one check, print its time and, when it failed, what it said; answers whether it passed."""
     started = time.monotonic()
-    done = subprocess.run(
-        [str(BIN / command[0]), *command[1:]], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    program = [str(BIN / command[0]), *command[1:]]
+    done = subprocess.run(program, cwd=ROOT, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     passed = done.returncode == 0
     print(f"{name:<34} {'ok' if passed else 'FAILED':<7} {time.monotonic() - started:6.1f} s", flush=True)
     if not passed:
@@ -33,7 +32,8 @@ def run(name: str, command: list[str]) -> bool:
 
 def main() -> int:
     """Run every check of ``CHECKS``; 0 when all passed, else 1."""
-    return 0 if all([run(name, command) for name, command in CHECKS.items()]) else 1
+    results = [run(name, command) for name, command in CHECKS.items()]
+    return 0 if all(results) else 1
 
 
 if __name__ == "__main__":
