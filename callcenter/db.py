@@ -1,0 +1,144 @@
+"""Engine and transactions: how this product talks to SQLite and PostgreSQL.
+
+A transaction that may write says so: on SQLite it begins with BEGIN IMMEDIATE, because a read that upgrades to a
+write fails at once, busy timeout or not. Inside one process SQLite writers queue on a lock, which is cheaper than
+SQLite's busy sleep (docs/decisions/0004-database.md).
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.orm import Session
+
+BUSY_TIMEOUT_SECONDS = 15
+POOL_TIMEOUT_SECONDS = 2
+STATEMENT_TIMEOUT_SECONDS = 10
+WORK_CHANNEL = "callcenter_work"
+"""PostgreSQL NOTIFY channel on which every writing transaction wakes the workers."""
+
+
+def create_engine_for(url: str, *, pool_size: int = 10, pool_timeout_seconds: float = POOL_TIMEOUT_SECONDS) -> Engine:
+    """An engine for a SQLAlchemy URL (``sqlite:///path`` or ``postgresql+psycopg://…``); connects to nothing yet.
+
+    A full pool refuses after ``pool_timeout_seconds`` instead of keeping a caller waiting (F2, F3).
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite_engine(url, parsed.database, pool_size, pool_timeout_seconds)
+    return create_engine(
+        parsed.set(drivername="postgresql+psycopg"),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=pool_timeout_seconds,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args={
+            "connect_timeout": POOL_TIMEOUT_SECONDS,
+            "options": f"-c statement_timeout={STATEMENT_TIMEOUT_SECONDS}s -c lock_timeout=5s -c timezone=UTC",
+        },
+    )
+
+
+def _sqlite_engine(url: str, database: str | None, pool_size: int, pool_timeout_seconds: float) -> Engine:
+    if database:
+        Path(database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=pool_timeout_seconds,
+        hide_parameters=True,
+        connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver's own BEGIN is deferred; ours decides
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        read_only = connection.get_execution_options().get("callcenter_read_only", False)
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+_sqlite_writers: dict[str, threading.Lock] = {}
+_sqlite_writers_guard = threading.Lock()
+
+
+@contextmanager
+def _writer_turn(engine: Engine) -> Iterator[None]:
+    if engine.dialect.name != "sqlite":
+        yield
+        return
+    with _sqlite_writers_guard:
+        lock = _sqlite_writers.setdefault(str(engine.url), threading.Lock())
+    with lock:
+        yield
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Session]:
+    """One writing transaction: returning commits, raising rolls back. Wakes the workers on commit.
+
+    No network call belongs inside (design: record intent and commit, call out, record the result).
+    """
+    with _writer_turn(engine), Session(engine, expire_on_commit=False) as session, session.begin():
+        yield session
+        if engine.dialect.name == "postgresql":
+            session.flush()
+            session.execute(text(f"NOTIFY {WORK_CHANNEL}"))
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Session]:
+    """One read-only transaction; a write inside fails on both databases."""
+    options = (
+        {"callcenter_read_only": True}
+        if engine.dialect.name == "sqlite"
+        else {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"}
+    )
+    with engine.connect().execution_options(**options) as connection, Session(bind=connection) as session:
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("PRAGMA query_only=ON")
+            try:
+                yield session
+            finally:
+                session.rollback()
+                connection.exec_driver_sql("PRAGMA query_only=OFF")
+        else:
+            yield session
+
+
+def upgrade(engine: Engine, revision: str = "head") -> None:
+    """Bring the schema to ``revision`` with Alembic; safe to run twice, and by several processes at once."""
+    _alembic(engine, "upgrade", revision)
+
+
+def downgrade(engine: Engine, revision: str) -> None:
+    """Take the schema back to ``revision`` (tests and emergencies)."""
+    _alembic(engine, "downgrade", revision)
+
+
+def _alembic(engine: Engine, direction: str, revision: str) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "models" / "migrations"))
+    with _writer_turn(engine), engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            # Two processes that start together must not migrate together; the lock ends with the transaction.
+            connection.execute(text("SELECT pg_advisory_xact_lock(7206361)"))
+        config.attributes["connection"] = connection
+        getattr(command, direction)(config, revision)
+        connection.commit()
