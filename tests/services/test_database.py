@@ -11,7 +11,7 @@ from sqlalchemy import Column, Engine, Integer, MetaData, Table, inspect, select
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from callcenter.db import create_engine_for, downgrade, reading, transaction, upgrade
-from callcenter.models import Base, Clinic
+from callcenter.models import Base, Clinic, Practitioner
 from callcenter.models.base import UtcDateTime
 
 COUNTERS = Table("test_counters", MetaData(), Column("id", Integer, primary_key=True), Column("count", Integer))
@@ -116,10 +116,10 @@ def test_sqlite_keeps_foreign_keys_and_writes_ahead(sqlite_url: str) -> None:
 
 
 def test_a_row_of_no_clinic_is_refused(engine: Engine) -> None:
-    with pytest.raises(DBAPIError, match="(?i)foreign key"), transaction(engine) as session:
-        session.execute(
-            Base.metadata.tables["practitioners"].insert().values(id="1", clinic_id="unknown", name="Dr Nobody")
-        )
+    stray = Practitioner(clinic_id="unknown", name="Dr Nobody", created_at=datetime(2026, 3, 1, tzinfo=UTC))
+    with pytest.raises(DBAPIError, match=r"(?i)foreign key"), transaction(engine) as session:
+        session.add(stray)
+        session.flush()
 
 
 def test_a_database_that_does_not_exist_yet_is_made_with_its_folder(tmp_path: Path) -> None:
