@@ -98,7 +98,7 @@ class Settings(_Part):
         return tuple(t for t in (self.twilio_auth_token, self.twilio_auth_token_next) if t)
 
 
-_VARIABLES = {
+VARIABLES = {
     "CALLCENTER_ENV": "environment",
     "CALLCENTER_SECRET_KEY": "secret_key",
     "CALLCENTER_CLOCK_OFFSET_SECONDS": "clock_offset_seconds",
@@ -156,13 +156,13 @@ def load(environ: Mapping[str, str], *, directory: Path | None = None) -> Settin
 
 def _plain(error: Any) -> str:
     field = str(error["loc"][0]) if error["loc"] else "settings"
-    names = {setting: variable for variable, setting in _VARIABLES.items()}
+    names = {setting: variable for variable, setting in VARIABLES.items()}
     rest = ".".join(str(part) for part in error["loc"][1:])
     return f"{names.get(field, field)}{'.' + rest if rest else ''}: {error['msg']}"
 
 
 def _unknown_names(environ: Mapping[str, str]) -> list[str]:
-    known = {"CALLCENTER_CONFIG", *_VARIABLES, *(f"{name}_FILE" for name in _VARIABLES)}
+    known = {"CALLCENTER_CONFIG", *VARIABLES, *(f"{name}_FILE" for name in VARIABLES)}
     return [
         f"{name} is not a setting of this service; see docs/configuration.md"
         for name in sorted(environ)
@@ -172,7 +172,7 @@ def _unknown_names(environ: Mapping[str, str]) -> list[str]:
 
 def _from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for name, setting in _VARIABLES.items():
+    for name, setting in VARIABLES.items():
         if environ.get(name):
             values[setting] = environ[name]
         elif environ.get(f"{name}_FILE"):
@@ -247,7 +247,7 @@ def _missing_in_production(values: Mapping[str, Any]) -> list[str]:
         "TWILIO_API_KEY_SID",
         "TWILIO_API_KEY_SECRET",
     )
-    return [f"{name} must be set in production" for name in required if _VARIABLES[name] not in values]
+    return [f"{name} must be set in production" for name in required if VARIABLES[name] not in values]
 
 
 def _problems_of_values(settings: Settings) -> list[str]:
@@ -279,7 +279,7 @@ def _unsafe_in_production(settings: Settings) -> list[str]:
         problems.append("CALLCENTER_SECRET_KEY must have at least 32 characters")
     simulator_values = {SIMULATOR_ACCOUNT_SID, SIMULATOR_AUTH_TOKEN, SIMULATOR_API_KEY_SID, SIMULATOR_API_KEY_SECRET}
     for name in ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_API_KEY_SID", "TWILIO_API_KEY_SECRET"):
-        if getattr(settings, _VARIABLES[name]) in simulator_values:
+        if getattr(settings, VARIABLES[name]) in simulator_values:
             problems.append(f"{name} is the simulator's and must not be used in production")
     if settings.twilio_rest_key_sid == settings.twilio_account_sid:
         problems.append("TWILIO_REST_KEY_SID must be an API key, not the account, in production")
