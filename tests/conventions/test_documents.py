@@ -1,0 +1,50 @@
+"""Documents say what is true: every setting is explained, every path and link leads somewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from callcenter import config
+from tests.conventions.project import OTHER_CODE, PRODUCT, ROOT, name_of, python_files
+
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+FOLDERS = "|".join([*PRODUCT, *OTHER_CODE, "docs"])
+
+
+def test_every_environment_variable_is_documented() -> None:
+    assert {"CALLCENTER_CONFIG", *config.VARIABLES} - _explained("[A-Z0-9_]+") == set()
+
+
+def test_every_setting_of_the_voice_file_is_documented() -> None:
+    assert set(config.VoiceSettings.model_fields) - _explained("[a-z0-9_]+") == set()
+
+
+def test_every_documented_variable_exists() -> None:
+    assert _explained("(?:CALLCENTER|TWILIO)_[A-Z0-9_]+") - {"CALLCENTER_CONFIG", *config.VARIABLES} == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_link_of_a_page_leads_to_a_file(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text())
+    assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_path_a_page_names_exists(page: Path) -> None:
+    paths = re.findall(rf"`((?:{FOLDERS})/[\w./-]*)`", page.read_text())
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_code_that_points_to_a_document_points_to_one_that_exists() -> None:
+    pointers = {
+        (name_of(file), document)
+        for file in python_files(*PRODUCT, *OTHER_CODE)
+        for document in re.findall(r"docs/[\w/-]+\.md", file.read_text())
+    }
+    assert {pointer for pointer in pointers if not (ROOT / pointer[1]).exists()} == set()
+
+
+def _explained(name: str) -> set[str]:
+    """The names of a form that have a row in a table of docs/configuration.md."""
+    return set(re.findall(rf"^\| `({name})`", (ROOT / "docs" / "configuration.md").read_text(), flags=re.MULTILINE))
