@@ -59,8 +59,8 @@ $(VENV)/.ready-dev: requirements-dev.lock pyproject.toml | $(BIN)/pip
 define install
 	started=$$(date +%s) && \
 	echo "Setting up: Python packages of $(1)" && \
-	$(BIN)/pip install --quiet --require-hashes --only-binary :all: -r $(1) && \
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation --no-index -e . && \
+	$(BIN)/pip install -qq --require-hashes --only-binary :all: -r $(1) && \
+	$(BIN)/pip install -qq --no-deps --no-build-isolation --no-index -e . && \
 	touch $(2) && \
 	echo "Setting up took $$(( $$(date +%s) - started )) s"
 endef
