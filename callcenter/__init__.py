@@ -14,6 +14,7 @@ One line per part, in the direction in which imports may point (docs/decisions/0
 - ``models``     tables and migrations
 - ``db``         engine and transactions
 - ``config``     settings
+- ``logs``       structured logs without personal data
 - ``domain``     pure rules: values in, values out
 - ``clock``      the only reader of the clock
 - ``errors``     the exception tree
