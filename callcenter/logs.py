@@ -16,12 +16,14 @@ from structlog.typing import EventDict, WrappedLogger
 
 from callcenter import clock
 
-FIELDS = frozenset(
-    "action actor_id address attempt bucket call_id carrier_code check clinic_id code command_id count counts deleted due "
-    "error event_id failed held interval_seconds job key_id kind leg_id level listening method offer_id outcome pid "
-    "port process purpose queued receptionist_id recording_id retry_after_seconds role route scenario seconds "
-    "signal skipped state status step store subject_id subject_kind turn user_id version where".split()
-)
+FIELDS = frozenset((
+    "action", "actor_id", "address", "attempt", "bucket", "call_id", "carrier_code", "check", "clinic_id", "code",
+    "command_id", "count", "counts", "deleted", "due", "error", "event_id", "failed", "held", "interval_seconds",
+    "job", "key_id", "kind", "leg_id", "level", "listening", "method", "offer_id", "outcome", "pid", "port",
+    "process", "purpose", "queued", "receptionist_id", "recording_id", "retry_after_seconds", "role", "route",
+    "scenario", "seconds", "signal", "skipped", "state", "status", "step", "store", "subject_id", "subject_kind",
+    "turn", "user_id", "version", "where",
+))  # fmt: skip
 """Every field that may be logged. Add one only when no value of it can ever be somebody's number, name or words."""
 
 LONGEST_VALUE = 200
