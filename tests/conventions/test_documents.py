@@ -45,6 +45,17 @@ def test_code_that_points_to_a_document_points_to_one_that_exists() -> None:
     assert {pointer for pointer in pointers if not (ROOT / pointer[1]).exists()} == set()
 
 
+def test_every_rule_that_is_cited_by_its_number_is_explained() -> None:
+    explained = set(re.findall(r"^\| ([PLRFS]\d+) \|", (ROOT / "docs" / "rules.md").read_text(), flags=re.MULTILINE))
+    cited = {
+        (name_of(file), rule)
+        for file in python_files(*PRODUCT, *OTHER_CODE)
+        for citation in re.findall(r"[(,;] ?((?:[PRFS]\d{1,2}(?:, | and )?)+)[),:;]", file.read_text())
+        for rule in re.findall(r"[PRFS]\d+", citation)
+    }
+    assert {citation for citation in cited if citation[1] not in explained} == set()
+
+
 def _explained(name: str) -> set[str]:
     """The names of a form that have a row in a table of docs/configuration.md."""
     return set(re.findall(rf"^\| `({name})`", (ROOT / "docs" / "configuration.md").read_text(), flags=re.MULTILINE))
