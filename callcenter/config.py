@@ -187,7 +187,7 @@ def _voice(path: Path, environ: Mapping[str, str], problems: list[str]) -> Voice
     if not path.exists():
         if "CALLCENTER_CONFIG" in environ:
             problems.append(f"CALLCENTER_CONFIG names {path.name}, which does not exist")
-        return VoiceSettings()  # type: ignore[call-arg]
+        return VoiceSettings()
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         return VoiceSettings.model_validate(content)
@@ -196,7 +196,7 @@ def _voice(path: Path, environ: Mapping[str, str], problems: list[str]) -> Voice
     except ValidationError as error:
         for e in error.errors(include_input=False):
             problems.append(f"{path.name}: {'.'.join(str(p) for p in e['loc']) or 'content'}: {e['msg']}")
-    return VoiceSettings()  # type: ignore[call-arg]
+    return VoiceSettings()
 
 
 def _fill_defaults(values: dict[str, Any], root: Path, voice: VoiceSettings, *, generate_secret: bool) -> None:

@@ -25,6 +25,8 @@ class CommandKind(StrEnum):
     """Pause, resume or stop-and-delete a recording as its rows say (subject: recording)."""
     ENSURE_RECORDING = "ensure_recording"
     """Start the recording by REST when nothing shows that it runs (subject: recording)."""
+    CHECK_RECORDING = "check_recording"
+    """Ask what became of a recording whose last callback is missing (subject: recording)."""
     VERIFY_CALL = "verify_call"
     """Ask the carrier what became of a call that has been silent too long (subject: call)."""
     SWEEP_LEGS = "sweep_legs"

@@ -1,0 +1,280 @@
+"""What a caller's leg should do next, and what the carrier's control requests mean for the call.
+
+Every function answers a Step for the state as it is now, so a late, repeated or surprising request always gets a
+sensible answer (design §2). Requests of an older turn never change state.
+"""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from callcenter.config import VoiceSettings
+from callcenter.domain.calls import CallState, LegRole, LegState
+from callcenter.domain.commands import CommandKind
+from callcenter.domain.events import IncomingCall
+from callcenter.domain.recordings import RecordingKind, RecordingState
+from callcenter.domain.steps import (
+    AskToRecord,
+    Greet,
+    HoldMusic,
+    JoinAsReceptionist,
+    LeaveQueue,
+    SayAndHangUp,
+    Step,
+    TakeMessage,
+    Talk,
+    Wait,
+)
+from callcenter.errors import Conflict, NotFound
+from callcenter.models import Call, CallLeg, Clinic, ClinicNumber, Offer
+from callcenter.services import callers, clinics, lifecycle, queueing, recordings, replays
+from callcenter.services.call_rows import locked, locked_by_sid
+from callcenter.services.commands import tell
+
+NOT_YET_QUEUED_CHECK_SECONDS = 90
+REFUSE_KEY = "9"
+CONSENT_KEY = "1"
+
+
+def receive_call(session: Session, incoming: IncomingCall, *, voice: VoiceSettings, now: datetime) -> Step:
+    """A caller has rung one of our numbers. Inserts the call once; a repeat gets the step that fits its state.
+
+    Raises NotFound when the dialled number belongs to no clinic.
+    """
+    call = locked_by_sid(session, incoming.carrier_call_sid)
+    if call is None:
+        if replays.seen(session, incoming.carrier_call_sid, now=now):
+            return SayAndHangUp()
+        call = _insert(session, incoming, voice=voice, now=now)
+    return _step(session, call, voice=voice, now=now)
+
+
+def _insert(session: Session, incoming: IncomingCall, *, voice: VoiceSettings, now: datetime) -> Call:
+    clinic = session.scalar(
+        select(Clinic)
+        .join(ClinicNumber, ClinicNumber.clinic_id == Clinic.id)
+        .where(ClinicNumber.number == incoming.to_number)
+    )
+    if clinic is None:
+        raise NotFound("No clinic has this number.")
+    matched = callers.match_caller(session, clinic.id, incoming.from_number)
+    call = Call(
+        clinic_id=clinic.id,
+        carrier_call_sid=incoming.carrier_call_sid,
+        from_number=incoming.from_number,
+        to_number=incoming.to_number,
+        caller_id=matched[0].id if len(matched) == 1 else None,
+        clinic_was_closed=not clinics.clinic_is_open(session, clinic, now),
+        recording_wanted=clinic.recording_enabled,
+        started_at=now,
+        check_at=now + timedelta(seconds=NOT_YET_QUEUED_CHECK_SECONDS),
+        expires_at=now + timedelta(days=clinic.call_log_days),
+    )
+    try:
+        with session.begin_nested():
+            session.add(call)
+            session.flush()
+            session.add(
+                CallLeg(
+                    clinic_id=clinic.id,
+                    call_id=call.id,
+                    turn=1,
+                    role=LegRole.CALLER,
+                    state=LegState.IN_PROGRESS,
+                    carrier_call_sid=incoming.carrier_call_sid,
+                    started_at=now,
+                    answered_at=now,
+                )
+            )
+    except IntegrityError:
+        # The same request came twice at once; the other one has inserted the row.
+        present = locked_by_sid(session, incoming.carrier_call_sid)
+        if present is None:
+            raise
+        return present
+    return call
+
+
+def next_step(session: Session, call_id: str, turn: int, *, voice: VoiceSettings, now: datetime) -> Step:
+    """What the caller's leg should do now. ``turn`` is the asking document's; the answer is for the present turn."""
+    return _step(session, locked(session, call_id), voice=voice, now=now)
+
+
+def _step(session: Session, call: Call, *, voice: VoiceSettings, now: datetime) -> Step:
+    if call.state == CallState.RINGING and call.clinic_was_closed:
+        lifecycle.to_message(session, call, now=now)
+    if call.state == CallState.RINGING:
+        return Greet(_greeting(session, call, voice), call.clinic_id)
+    if call.state == CallState.QUEUED and call.accepted_offer_id is None:
+        lost = (voice.prompt("connection_lost"),) if call.turn > 1 and call.connected_at else ()
+        return Greet(lost, call.clinic_id)
+    if call.state in (CallState.QUEUED, CallState.CONNECTED):
+        return Talk(conference_name(call), _recording_to_start(session, call))
+    if call.state == CallState.LEAVING_MESSAGE:
+        return _message_step(session, call, voice=voice, now=now)
+    return SayAndHangUp()
+
+
+def conference_name(call: Call) -> str:
+    """One conference per call and turn (design §2)."""
+    return f"{call.id}-{call.turn}"
+
+
+def _greeting(session: Session, call: Call, voice: VoiceSettings) -> tuple[str, ...]:
+    clinic = session.get_one(Clinic, call.clinic_id)
+    greeting = clinic.greeting or voice.prompt("greeting").format(clinic=clinic.name)
+    return (greeting, voice.prompt("recording_notice")) if recordings.wanted(call) else (greeting,)
+
+
+def _recording_to_start(session: Session, call: Call) -> str | None:
+    """The recording this document should start, from the refusal flag as it is at this moment."""
+    if not recordings.wanted(call):
+        return None
+    recording = recordings.live(session, call.id, RecordingKind.CONVERSATION)
+    if recording is None or recording.state != RecordingState.STARTING or recording.carrier_recording_sid is not None:
+        return None
+    return recording.id
+
+
+def _message_step(session: Session, call: Call, *, voice: VoiceSettings, now: datetime) -> Step:
+    if call.message_recorded:
+        return SayAndHangUp((voice.prompt("message_thanks"),))
+    if call.recording_refused_at is not None and call.message_consent_at is None:
+        return AskToRecord(voice.prompt("ask_to_record"))
+    recording = recordings.live(session, call.id, RecordingKind.VOICEMAIL)
+    if recording is None:
+        recording = recordings.add_row(session, call, RecordingKind.VOICEMAIL, now=now)
+    clinic = session.get_one(Clinic, call.clinic_id)
+    if call.clinic_was_closed:
+        text = clinic.closed_message or voice.prompt("closed").format(clinic=clinic.name)
+    else:
+        text = voice.prompt("voicemail")
+    return TakeMessage(text, recording.id, voice.message_max_seconds)
+
+
+def wait_step(
+    session: Session,
+    call_id: str,
+    turn: int,
+    *,
+    carrier_queue_sid: str | None,
+    position: int | None,
+    voice: VoiceSettings,
+    now: datetime,
+) -> Step:
+    """One round in the queue. The first proves that greeting and notice were heard to the end: only now is the call
+    queued and may be offered (design §4.2). ``position`` is the carrier's view; ours is what is spoken."""
+    call = locked(session, call_id)
+    if turn == call.turn:
+        _enter_queue(call, carrier_queue_sid, voice=voice, now=now)
+    if call.state != CallState.QUEUED:
+        return LeaveQueue()
+    if turn == call.turn:
+        call.wait_rounds += 1
+        call.check_at = now + timedelta(seconds=lifecycle.CHECK_QUEUED_SECONDS)
+    if queueing.overflow_due(session, call, now=now):
+        lifecycle.to_message(session, call, now=now)
+        return LeaveQueue()
+    return Wait(_wait_texts(session, call, voice=voice, now=now), may_refuse=recordings.wanted(call))
+
+
+def _enter_queue(call: Call, carrier_queue_sid: str | None, *, voice: VoiceSettings, now: datetime) -> None:
+    call.carrier_queue_sid = carrier_queue_sid or call.carrier_queue_sid
+    if call.state == CallState.RINGING:
+        call.state = CallState.QUEUED
+        call.queued_at = now
+        call.waiting_since_at = now
+        call.overflow_after_at = now + timedelta(seconds=voice.max_wait_seconds)
+    elif call.state == CallState.QUEUED and call.turn > 1 and call.wait_rounds == 0:
+        call.overflow_after_at = now + timedelta(seconds=voice.max_wait_seconds)
+
+
+def _wait_texts(session: Session, call: Call, *, voice: VoiceSettings, now: datetime) -> tuple[str, ...]:
+    if call.accepted_offer_id is not None:
+        return ()
+    texts = [voice.prompt("please_wait")] if call.wait_rounds == 1 else []
+    texts.append(voice.prompt("position").format(position=queueing.position(session, call)))
+    minutes = queueing.estimate_minutes(session, call, now=now)
+    if minutes == 1:
+        texts.append(voice.prompt("estimate_one"))
+    elif minutes is not None:
+        texts.append(voice.prompt("estimate").format(minutes=minutes))
+    return tuple(texts)
+
+
+def key_pressed(session: Session, call_id: str, turn: int, digits: str, *, voice: VoiceSettings, now: datetime) -> Step:
+    """A waiting caller pressed a key: 9 refuses recording, anything else is ignored."""
+    call = locked(session, call_id)
+    if digits == REFUSE_KEY and call.state in (CallState.RINGING, CallState.QUEUED):
+        recordings.refuse(session, call.id, "caller", now=now)
+        return Wait((voice.prompt("refused"),), may_refuse=False)
+    if call.state != CallState.QUEUED:
+        return LeaveQueue()
+    return Wait((), may_refuse=recordings.wanted(call))
+
+
+def message_consent(
+    session: Session, call_id: str, turn: int, digits: str, *, voice: VoiceSettings, now: datetime
+) -> Step:
+    """A caller who had refused recording was asked before a message: 1 agrees, anything else ends the call."""
+    call = locked(session, call_id)
+    if call.state != CallState.LEAVING_MESSAGE:
+        return _step(session, call, voice=voice, now=now)
+    if digits != CONSENT_KEY:
+        return SayAndHangUp((voice.prompt("goodbye"),))
+    call.message_consent_at = call.message_consent_at or now
+    return _message_step(session, call, voice=voice, now=now)
+
+
+def message_recorded(
+    session: Session, call_id: str, turn: int, *, recording_seconds: int, voice: VoiceSettings, now: datetime
+) -> Step:
+    """The message is spoken. Its recording arrives by its own callback; here the caller is thanked."""
+    call = locked(session, call_id)
+    if recording_seconds > 0 and call.state in (CallState.LEAVING_MESSAGE, CallState.ENDED):
+        call.message_recorded = True
+        lifecycle.settle_outcome(session, call, voice=voice)
+    if call.state == CallState.LEAVING_MESSAGE and not call.message_recorded:
+        return SayAndHangUp((voice.prompt("goodbye"),))
+    return _step(session, call, voice=voice, now=now)
+
+
+def receptionist_step(
+    session: Session, offer_id: str, *, carrier_call_sid: str, voice: VoiceSettings, now: datetime
+) -> Step:
+    """A softphone was answered, which accepts the offer; the second acceptor hears that it is taken."""
+    offer = session.get(Offer, offer_id)
+    if offer is None:
+        return SayAndHangUp((voice.prompt("already_taken"),))
+    if not queueing.accept_offer(session, offer_id, carrier_call_sid=carrier_call_sid, now=now):
+        return SayAndHangUp((voice.prompt("already_taken"),))
+    return JoinAsReceptionist(f"{offer.call_id}-{offer.turn}", offer.id)
+
+
+def receptionist_next(session: Session, offer_id: str, *, voice: VoiceSettings, now: datetime) -> Step:
+    """Her leg has left the conference: there is nothing more to do on it."""
+    return SayAndHangUp()
+
+
+def hold_step(session: Session, call_id: str, turn: int, *, voice: VoiceSettings, now: datetime) -> HoldMusic:
+    """What a caller on hold hears."""
+    return HoldMusic((voice.prompt("on_hold"),))
+
+
+def request_hang_up(session: Session, call_id: str, *, now: datetime) -> Call:
+    """The receptionist ends the call: the intent is recorded before any leg is dropped, which tells a hang-up from a
+    lost softphone (design §4.7). Raises Conflict ``wrong_state`` when nobody is connected."""
+    call = locked(session, call_id)
+    if call.state != CallState.CONNECTED:
+        raise Conflict("Only a connected call can be hung up.", code="wrong_state")
+    call.hang_up_requested_at = call.hang_up_requested_at or now
+    lifecycle.check_soon(call, now)
+    tell(session, CommandKind.HANG_UP, call, call.id, now=now)
+    return call
+
+
+def request_hold(session: Session, call_id: str, *, held: bool, now: datetime) -> Call:
+    """Put the caller on hold or take them back (see ``recordings.request_hold``)."""
+    return recordings.request_hold(session, call_id, held=held, now=now)

@@ -1,0 +1,185 @@
+"""How a call changes: connected, lost, back in the queue, to a message, ended. Everything here runs under the call's
+lock (``call_rows.locked``) and is reached from callbacks, API actions and sweepers alike, in any order."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from callcenter.config import VoiceSettings
+from callcenter.domain.calls import (
+    CallState,
+    EndedBy,
+    HoldState,
+    OfferReason,
+    OfferState,
+    OutcomeFacts,
+    decide_outcome,
+)
+from callcenter.domain.commands import CommandKind
+from callcenter.domain.recordings import PauseReason, RecordingKind
+from callcenter.models import BookingLink, Call, Offer
+from callcenter.services import receptionists, recordings
+from callcenter.services.call_rows import legs_of_offer, open_offers
+from callcenter.services.commands import tell
+
+CHECK_QUEUED_SECONDS = 90
+"""The wait document is fetched every turn; a queued call that has been silent this long is asked about."""
+CHECK_TALK_SECONDS = 300
+CHECK_SOON_SECONDS = 4
+RECORDING_REPAIR_SECONDS = 3
+
+
+def check_soon(call: Call, now: datetime) -> None:
+    """Something happened that a status callback should explain; if none comes, the sweeper asks."""
+    call.check_at = now + timedelta(seconds=CHECK_SOON_SECONDS)
+
+
+def close_offer(
+    session: Session, offer: Offer, call: Call, state: OfferState, reason: OfferReason | None, *, now: datetime
+) -> None:
+    """End an offer without a talk: free the receptionist, drop her leg if it is up. A missed offer sets her on break;
+    one that was withdrawn or declined never does (design §4.4)."""
+    offer.state = state
+    offer.reason = reason
+    offer.ended_at = now
+    on_break = {OfferReason.NO_ANSWER: "missed_offer", OfferReason.UNREACHABLE: "unreachable"}
+    receptionists.release(
+        session,
+        offer.receptionist_id,
+        call_id=call.id,
+        now=now,
+        on_break_because=on_break.get(reason) if reason and state == OfferState.MISSED else None,
+    )
+    for leg in legs_of_offer(session, offer.id):
+        if leg.ended_at is None:
+            tell(session, CommandKind.DROP_LEG, call, leg.id, now=now)
+
+
+def caller_joined(session: Session, call: Call, *, at: datetime, now: datetime) -> None:
+    """The caller is in the conference with the receptionist: the talk has begun."""
+    if call.state != CallState.QUEUED or call.accepted_offer_id is None:
+        return
+    call.state = CallState.CONNECTED
+    call.connected_at = call.connected_at or at
+    call.turn_connected_at = at
+    call.preferred_receptionist_id = None
+    call.check_at = now + timedelta(seconds=CHECK_TALK_SECONDS)
+    recording = recordings.live(session, call.id, RecordingKind.CONVERSATION)
+    if recording is not None:
+        recordings.close_pauses(session, recording, (PauseReason.LOST, PauseReason.HOLD), now=now)
+        tell(session, CommandKind.SYNC_RECORDING, call, recording.id, now=now, delay_seconds=0)
+        tell(session, CommandKind.ENSURE_RECORDING, call, recording.id, now=now, delay_seconds=RECORDING_REPAIR_SECONDS)
+
+
+def receptionist_left(session: Session, call: Call, offer: Offer, *, at: datetime, now: datetime) -> None:
+    """The last receptionist leg has left. With a recorded hang-up that is the end; without, her softphone is lost:
+    the caller stays and is offered again, to her first (design §4.7)."""
+    if call.accepted_offer_id != offer.id or call.turn != offer.turn:
+        return
+    if call.hang_up_requested_at is not None:
+        check_soon(call, now)
+        return
+    if call.state in (CallState.QUEUED, CallState.CONNECTED):
+        back_to_queue(session, call, at=at, now=now, prefer=offer.receptionist_id)
+
+
+def back_to_queue(session: Session, call: Call, *, at: datetime, now: datetime, prefer: str | None) -> None:
+    """The next turn: at the front of the queue, because the place in it is kept."""
+    _close_talk(call, at)
+    if call.receptionist_id is not None:
+        receptionists.release(session, call.receptionist_id, call_id=call.id, now=now)
+    recording = recordings.live(session, call.id, RecordingKind.CONVERSATION)
+    if recording is not None and call.state == CallState.CONNECTED:
+        recordings.open_pause(session, recording, PauseReason.LOST, now=now)
+        tell(session, CommandKind.SYNC_RECORDING, call, recording.id, now=now)
+    if call.accepted_offer_id is not None:
+        for leg in legs_of_offer(session, call.accepted_offer_id):
+            if leg.ended_at is None:
+                tell(session, CommandKind.DROP_LEG, call, leg.id, now=now)
+    call.state = CallState.QUEUED
+    call.turn += 1
+    call.accepted_offer_id = None
+    call.carrier_conference_sid = None
+    call.preferred_receptionist_id = prefer
+    call.wait_rounds = 0
+    call.check_at = now + timedelta(seconds=CHECK_QUEUED_SECONDS)
+    tell(session, CommandKind.MOVE_ON, call, call.id, now=now)
+
+
+def to_message(session: Session, call: Call, *, now: datetime) -> None:
+    """Nobody can take the call: withdraw what rings, and let the caller leave a message."""
+    for offer in open_offers(session, call.id):
+        close_offer(session, offer, call, OfferState.WITHDRAWN, OfferReason.OVERFLOW, now=now)
+    call.state = CallState.LEAVING_MESSAGE
+    call.check_at = now + timedelta(seconds=CHECK_TALK_SECONDS)
+
+
+def end_call(
+    session: Session,
+    call: Call,
+    *,
+    at: datetime,
+    by: EndedBy,
+    voice: VoiceSettings,
+    now: datetime,
+    failed: bool = False,
+) -> None:
+    """The caller's leg is over. Ends the call once; everything that hangs on it is swept."""
+    if call.state == CallState.ENDED:
+        return
+    for offer in open_offers(session, call.id):
+        close_offer(session, offer, call, OfferState.WITHDRAWN, OfferReason.CALLER_GONE, now=now)
+    _close_talk(call, at)
+    _free_receptionist(session, call, voice=voice, now=now)
+    call.state = CallState.ENDED
+    call.ended_at = max(at, call.started_at)
+    call.ended_by = EndedBy.RECEPTIONIST if call.hang_up_requested_at is not None else by
+    if call.hold != HoldState.FAILED:
+        call.hold = HoldState.NONE
+    call.hold_wanted = False
+    settle_outcome(session, call, voice=voice, failed=failed)
+    tell(session, CommandKind.SWEEP_LEGS, call, call.id, now=now)
+    recordings.call_ended(session, call, now=now)
+
+
+def _free_receptionist(session: Session, call: Call, *, voice: VoiceSettings, now: datetime) -> None:
+    """Every connected call starts a wrap-up; a caller who left before joining does not (design §4.5, §4.8)."""
+    offer = session.get(Offer, call.accepted_offer_id) if call.accepted_offer_id else None
+    if offer is None:
+        return
+    if call.state == CallState.CONNECTED:
+        receptionists.start_wrap_up(session, offer.receptionist_id, call_id=call.id, voice=voice, now=now)
+    else:
+        close_offer(session, offer, call, OfferState.WITHDRAWN, OfferReason.CALLER_GONE, now=now)
+
+
+def settle_outcome(session: Session, call: Call, *, voice: VoiceSettings, failed: bool = False) -> None:
+    """The one outcome, from the facts as they are known now; called again when a late fact arrives."""
+    if call.ended_at is None:
+        return
+    facts = OutcomeFacts(
+        connected_at=call.connected_at,
+        queued_at=call.queued_at,
+        ended_at=call.ended_at,
+        message_recorded=call.message_recorded,
+        clinic_was_closed=call.clinic_was_closed,
+        failed=failed,
+    )
+    call.outcome = decide_outcome(facts, short_abandon_seconds=voice.short_abandon_seconds)
+    linked = call.disposition is not None or session.scalar(
+        select(BookingLink.id).where(BookingLink.call_id == call.id).limit(1)
+    )
+    call.needs_link = call.connected_at is not None and not linked
+
+
+def _close_talk(call: Call, at: datetime) -> None:
+    """Add the span since the caller joined to the talk, and a hold that is going on to the holds."""
+    if call.held_since_at is not None:
+        call.hold_seconds += max(0.0, (at - call.held_since_at).total_seconds())
+        call.held_since_at = None
+    if call.turn_connected_at is not None:
+        call.talk_seconds += max(0.0, (at - call.turn_connected_at).total_seconds())
+        call.turn_connected_at = None
+    call.hold = HoldState.NONE if call.hold != HoldState.FAILED else call.hold
+    call.hold_wanted = False

@@ -1,0 +1,312 @@
+"""Waiting callers and who is rung for them: dispatch, acceptance, missed offers, overflow.
+
+The worker calls ``dispatch`` until it answers None; the answered softphone leads to ``accept_offer``.
+"""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from callcenter.config import VoiceSettings
+from callcenter.domain.calls import (
+    JOIN_WITHIN_SECONDS,
+    OPEN_OFFER_STATES,
+    UNREACHABLE_WITHIN_SECONDS,
+    CallState,
+    LegRole,
+    LegState,
+    OfferReason,
+    OfferState,
+)
+from callcenter.domain.commands import CommandKind
+from callcenter.domain.recordings import RecordingKind
+from callcenter.domain.routing import (
+    KNOWN_CALLS_FOR_ESTIMATE,
+    WaitFacts,
+    estimate_wait_minutes,
+    longest_idle_first,
+    reoffer_cutoff,
+    should_overflow,
+    signed_in,
+)
+from callcenter.models import Assignment, Call, CallLeg, Offer, new_id
+from callcenter.services import lifecycle, pacing, receptionists, recordings
+from callcenter.services.call_rows import legs_of_offer, locked, open_offers
+from callcenter.services.commands import changed_one, tell
+
+DISPATCH_WINDOW = 50
+"""How many waiting calls one dispatch looks at: the oldest may have nobody free at their clinic."""
+CREATE_GRACE_SECONDS = 10
+"""How long the carrier may take to create a leg before an offer that never rang is given up."""
+
+
+def dispatch(session: Session, *, voice: VoiceSettings, now: datetime) -> Offer | None:
+    """Offer the oldest waiting call that somebody can take; None when there is nothing to do.
+
+    Safe with any number of workers: the call is locked, the receptionist is claimed by a conditional update, and an
+    index allows one open offer per call.
+    """
+    waiting = session.scalars(
+        select(Call.id)
+        .where(Call.state == CallState.QUEUED, Call.accepted_offer_id.is_(None))
+        .order_by(Call.waiting_since_at, Call.id)
+        .limit(DISPATCH_WINDOW)
+    )
+    for call_id in list(waiting):
+        offer = _offer_call(session, call_id, voice=voice, now=now)
+        if offer is not None:
+            return offer
+    return None
+
+
+def _offer_call(session: Session, call_id: str, *, voice: VoiceSettings, now: datetime) -> Offer | None:
+    call = locked(session, call_id)
+    if call.state != CallState.QUEUED or call.accepted_offer_id is not None or open_offers(session, call.id):
+        return None
+    order = longest_idle_first(
+        receptionists.candidates(session, call.clinic_id),
+        now,
+        preferred_id=call.preferred_receptionist_id,
+        excluded_ids=_just_tried(session, call, now),
+    )
+    for receptionist_id in order:
+        offer_id = new_id()
+        if _insert_offer(session, call, receptionist_id, offer_id, voice=voice, now=now):
+            return session.get(Offer, offer_id)
+    return None
+
+
+def _insert_offer(
+    session: Session, call: Call, receptionist_id: str, offer_id: str, *, voice: VoiceSettings, now: datetime
+) -> bool:
+    try:
+        with session.begin_nested():
+            ring_at = pacing.reserve(session, "ring", per_second=voice.calls_per_second, now=now)
+            session.add(
+                Offer(
+                    id=offer_id,
+                    clinic_id=call.clinic_id,
+                    call_id=call.id,
+                    receptionist_id=receptionist_id,
+                    turn=call.turn,
+                    created_at=now,
+                    ring_until_at=ring_at + timedelta(seconds=voice.ring_seconds + CREATE_GRACE_SECONDS),
+                )
+            )
+            session.flush()
+            if not receptionists.claim(session, receptionist_id, call_id=call.id, offer_id=offer_id):
+                raise _TakenElsewhere
+            session.add(
+                CallLeg(
+                    clinic_id=call.clinic_id,
+                    call_id=call.id,
+                    offer_id=offer_id,
+                    turn=call.turn,
+                    role=LegRole.RECEPTIONIST,
+                    started_at=now,
+                )
+            )
+            delay = (ring_at - now).total_seconds()
+            tell(session, CommandKind.RING, call, offer_id, now=now, delay_seconds=max(0.0, delay))
+    except (IntegrityError, _TakenElsewhere):
+        return False
+    return True
+
+
+class _TakenElsewhere(Exception):
+    """Rolls the savepoint back."""
+
+
+def _just_tried(session: Session, call: Call, now: datetime) -> frozenset[str]:
+    return frozenset(
+        session.scalars(
+            select(Offer.receptionist_id).where(
+                Offer.call_id == call.id,
+                Offer.ended_at > reoffer_cutoff(now),
+                Offer.state.in_((OfferState.DECLINED, OfferState.MISSED, OfferState.FAILED)),
+            )
+        )
+    )
+
+
+def accept_offer(session: Session, offer_id: str, *, carrier_call_sid: str, now: datetime) -> bool:
+    """The softphone was answered, and answering is accepting. One winner: a conditional update, legal from pending
+    too, because the callback can come before the create returns. True also when this very leg accepts again."""
+    offer = session.get(Offer, offer_id)
+    if offer is None:
+        return False
+    call = locked(session, offer.call_id)
+    session.refresh(offer)
+    leg = bind_leg(session, offer, carrier_call_sid)
+    if offer.state == OfferState.ACCEPTED:
+        return call.accepted_offer_id == offer.id and leg is not None
+    if call.state != CallState.QUEUED or call.turn != offer.turn or call.accepted_offer_id is not None or leg is None:
+        return False
+    result = session.execute(
+        update(Offer)
+        .where(Offer.id == offer_id, Offer.state.in_(OPEN_OFFER_STATES))
+        .values(state=OfferState.ACCEPTED, ended_at=now)
+        .execution_options(synchronize_session="fetch")
+    )
+    if not changed_one(result):
+        return False
+    call.accepted_offer_id = offer.id
+    call.receptionist_id = offer.receptionist_id
+    call.check_at = now + timedelta(seconds=lifecycle.CHECK_SOON_SECONDS + JOIN_WITHIN_SECONDS)
+    receptionists.start_talking(session, offer.receptionist_id, offer_id=offer.id)
+    if recordings.wanted(call) and recordings.live(session, call.id, RecordingKind.CONVERSATION) is None:
+        recordings.add_row(session, call, RecordingKind.CONVERSATION, now=now)
+    tell(session, CommandKind.CONNECT, call, offer.id, now=now)
+    tell(session, CommandKind.CHECK_JOIN, call, offer.id, now=now, delay_seconds=JOIN_WITHIN_SECONDS)
+    return True
+
+
+def bind_leg(session: Session, offer: Offer, carrier_call_sid: str) -> CallLeg | None:
+    """The leg of an offer under its carrier SID. A second SID for the same offer is a surplus leg: it is recorded so
+    that it is dropped, and None is returned."""
+    legs = legs_of_offer(session, offer.id)
+    for leg in legs:
+        if leg.carrier_call_sid == carrier_call_sid:
+            return leg
+    for leg in legs:
+        if leg.carrier_call_sid is None:
+            leg.carrier_call_sid = carrier_call_sid
+            return leg
+    surplus = CallLeg(
+        clinic_id=offer.clinic_id,
+        call_id=offer.call_id,
+        offer_id=offer.id,
+        turn=offer.turn,
+        role=LegRole.RECEPTIONIST,
+        carrier_call_sid=carrier_call_sid,
+        started_at=offer.created_at,
+    )
+    session.add(surplus)
+    session.flush()
+    call = session.get_one(Call, offer.call_id)
+    tell(session, CommandKind.DROP_LEG, call, surplus.id, now=offer.created_at)
+    return None
+
+
+def ringing(session: Session, offer: Offer, *, voice: VoiceSettings, now: datetime) -> None:
+    """The carrier rings her: the ring time starts now."""
+    if offer.state == OfferState.PENDING:
+        offer.state = OfferState.RINGING
+        offer.ring_until_at = now + timedelta(seconds=voice.ring_seconds)
+
+
+def leg_ended(session: Session, offer: Offer, call: Call, leg: CallLeg, *, now: datetime) -> None:
+    """The softphone's leg is over while the offer was open: what that means for the offer."""
+    if offer.state not in OPEN_OFFER_STATES:
+        return
+    rang_seconds = ((leg.ended_at or now) - leg.started_at).total_seconds()
+    if leg.state == LegState.NO_ANSWER and rang_seconds < UNREACHABLE_WITHIN_SECONDS:
+        state, reason = OfferState.MISSED, OfferReason.UNREACHABLE
+    elif leg.state == LegState.NO_ANSWER:
+        state, reason = OfferState.MISSED, OfferReason.NO_ANSWER
+    elif leg.state == LegState.FAILED:
+        state, reason = OfferState.FAILED, OfferReason.CARRIER_ERROR
+    else:
+        state, reason = OfferState.DECLINED, OfferReason.REJECTED
+    lifecycle.close_offer(session, offer, call, state, reason, now=now)
+
+
+def overdue_offers(session: Session, *, now: datetime) -> list[str]:
+    """Offers whose ring time is over."""
+    return list(
+        session.scalars(
+            select(Offer.id).where(Offer.state.in_(OPEN_OFFER_STATES), Offer.ring_until_at <= now).limit(100)
+        )
+    )
+
+
+def expire_offer(session: Session, offer_id: str, *, now: datetime) -> None:
+    """No answer within the ring time: missed, on a break, the next one. An offer that never rang is not her fault."""
+    offer = session.get(Offer, offer_id)
+    if offer is None:
+        return
+    call = locked(session, offer.call_id)
+    session.refresh(offer)
+    if offer.ring_until_at > now or offer.state not in OPEN_OFFER_STATES:
+        return
+    if offer.state == OfferState.RINGING:
+        lifecycle.close_offer(session, offer, call, OfferState.MISSED, OfferReason.NO_ANSWER, now=now)
+    else:
+        lifecycle.close_offer(session, offer, call, OfferState.FAILED, OfferReason.CARRIER_ERROR, now=now)
+
+
+def waiting_calls(session: Session) -> list[str]:
+    """Queued calls that nobody has accepted."""
+    return list(
+        session.scalars(
+            select(Call.id)
+            .where(Call.state == CallState.QUEUED, Call.accepted_offer_id.is_(None))
+            .order_by(Call.waiting_since_at)
+            .limit(500)
+        )
+    )
+
+
+def overflow_due(session: Session, call: Call, *, now: datetime) -> bool:
+    """Whether the waiting caller should leave a message by the rules of design §4.4."""
+    if call.state != CallState.QUEUED or call.accepted_offer_id is not None or call.overflow_after_at is None:
+        return False
+    facts = WaitFacts(
+        first_prompt_heard=call.wait_rounds >= 2 or call.turn > 1,
+        overflow_after_at=call.overflow_after_at,
+        candidates=receptionists.candidates(session, call.clinic_id),
+    )
+    return should_overflow(facts, now)
+
+
+def overflow(session: Session, call_id: str, *, now: datetime) -> bool:
+    """Let the caller leave a message if nobody can take the call; True when that was decided now."""
+    call = locked(session, call_id)
+    if not overflow_due(session, call, now=now):
+        return False
+    lifecycle.to_message(session, call, now=now)
+    tell(session, CommandKind.MOVE_ON, call, call.id, now=now)
+    return True
+
+
+def position(session: Session, call: Call) -> int:
+    """The caller's place in the clinic's queue, from 1."""
+    ahead = session.scalar(
+        select(func.count())
+        .select_from(Call)
+        .where(
+            Call.clinic_id == call.clinic_id,
+            Call.state == CallState.QUEUED,
+            Call.accepted_offer_id.is_(None),
+            Call.id != call.id,
+            Call.waiting_since_at < call.waiting_since_at,
+        )
+    )
+    return 1 + (ahead or 0)
+
+
+def estimate_minutes(session: Session, call: Call, *, now: datetime) -> int | None:
+    """Minutes until somebody answers, from our own calls, or None when nothing honest can be said."""
+    at_work = [c.receptionist_id for c in receptionists.candidates(session, call.clinic_id) if signed_in(c, now)]
+    if not at_work:
+        return None
+    handled = session.execute(
+        select(Call.talk_seconds + func.coalesce(Call.wrap_up_seconds, 0.0))
+        .where(Call.clinic_id == call.clinic_id, Call.state == CallState.ENDED, Call.connected_at.is_not(None))
+        .order_by(Call.started_at.desc())
+        .limit(5 * KNOWN_CALLS_FOR_ESTIMATE)
+    )
+    clinics = select(Assignment.clinic_id).where(Assignment.user_id.in_(at_work))
+    ahead = session.scalar(
+        select(func.count())
+        .select_from(Call)
+        .where(
+            Call.clinic_id.in_(clinics),
+            Call.state == CallState.QUEUED,
+            Call.accepted_offer_id.is_(None),
+            Call.waiting_since_at < call.waiting_since_at,
+        )
+    )
+    return estimate_wait_minutes([row[0] for row in handled], ahead=ahead or 0, at_work=len(at_work))

@@ -1,0 +1,254 @@
+"""A recording while the call is live: its row, pauses, refusal, and what the carrier reports of it.
+
+Copying it to the store is ``services/ingest.py``; forgetting it is the top-level ``retention``.
+"""
+
+import secrets
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from callcenter.domain.calls import CallState, HoldState
+from callcenter.domain.commands import CommandKind
+from callcenter.domain.events import RecordingReport, RecordingReportKind
+from callcenter.domain.recordings import LIVE_RECORDING_STATES, PauseReason, RecordingKind, RecordingState
+from callcenter.domain.retention import expires_at
+from callcenter.errors import Conflict
+from callcenter.models import Call, Clinic, Recording, RecordingPause
+from callcenter.services.call_rows import locked
+from callcenter.services.commands import tell
+
+CHECK_AFTER_END_SECONDS = 60
+"""A recording whose last callback has not come this long after the call is asked about."""
+
+
+def add_row(session: Session, call: Call, kind: RecordingKind, *, now: datetime) -> Recording:
+    """The row before any byte exists (R3), with its expiry (P27) and a random store key."""
+    clinic = session.get_one(Clinic, call.clinic_id)
+    recording = Recording(
+        clinic_id=call.clinic_id,
+        call_id=call.id,
+        turn=call.turn,
+        kind=kind,
+        state=RecordingState.STARTING,
+        carrier_call_sid=call.carrier_call_sid,
+        store_key=secrets.token_hex(24),
+        started_at=now,
+        retention_days=clinic.retention_days,
+        policy_version=clinic.policy_version,
+        expires_at=expires_at(now, clinic.retention_days),
+        next_attempt_at=now,
+    )
+    session.add(recording)
+    session.flush()
+    return recording
+
+
+def live(session: Session, call_id: str, kind: RecordingKind) -> Recording | None:
+    """The recording of the call that is starting, running or paused."""
+    return session.scalar(
+        select(Recording)
+        .where(Recording.call_id == call_id, Recording.kind == kind, Recording.state.in_(LIVE_RECORDING_STATES))
+        .order_by(Recording.started_at.desc())
+        .limit(1)
+    )
+
+
+def of_call(session: Session, call_id: str) -> list[Recording]:
+    """All recordings of a call."""
+    return list(session.scalars(select(Recording).where(Recording.call_id == call_id).order_by(Recording.started_at)))
+
+
+def wanted(call: Call) -> bool:
+    """Whether the talk may be recorded: the clinic records, and nobody has refused."""
+    return call.recording_wanted and call.recording_refused_at is None
+
+
+def open_pauses(session: Session, recording_id: str) -> list[RecordingPause]:
+    """The pauses that are in force."""
+    return list(
+        session.scalars(
+            select(RecordingPause).where(RecordingPause.recording_id == recording_id, RecordingPause.to_at.is_(None))
+        )
+    )
+
+
+def open_pause(session: Session, recording: Recording, reason: PauseReason, *, now: datetime) -> None:
+    """Add a reason to pause; a reason that is there already is left alone."""
+    if reason in {pause.reason for pause in open_pauses(session, recording.id)}:
+        return
+    session.add(RecordingPause(clinic_id=recording.clinic_id, recording_id=recording.id, reason=reason, from_at=now))
+    session.flush()
+
+
+def close_pauses(session: Session, recording: Recording, reasons: Iterable[PauseReason], *, now: datetime) -> None:
+    """Take reasons away; recording goes on when none is left."""
+    wanted_reasons = set(reasons)
+    for pause in open_pauses(session, recording.id):
+        if pause.reason in wanted_reasons:
+            pause.to_at = now
+    session.flush()
+
+
+def request_pause(session: Session, call_id: str, reason: PauseReason, *, now: datetime) -> Call:
+    """Ask for silence in the recording. Safe only when the pause's ``confirmed`` says so (P39)."""
+    call, recording = _live_talk(session, call_id)
+    open_pause(session, recording, reason, now=now)
+    tell(session, CommandKind.SYNC_RECORDING, call, recording.id, now=now)
+    return call
+
+
+def request_resume(session: Session, call_id: str, reason: PauseReason, *, now: datetime) -> Call:
+    """Take the reason back; other reasons keep the recording paused."""
+    call, recording = _live_talk(session, call_id)
+    close_pauses(session, recording, (reason,), now=now)
+    tell(session, CommandKind.SYNC_RECORDING, call, recording.id, now=now)
+    return call
+
+
+def request_hold(session: Session, call_id: str, *, held: bool, now: datetime) -> Call:
+    """Put the caller on hold or take them back; the recording is silent meanwhile."""
+    call = locked(session, call_id)
+    if call.state != CallState.CONNECTED:
+        raise Conflict("Only a connected call can be held.", code="wrong_state")
+    call.hold_wanted = held
+    if held and call.hold != HoldState.HELD:
+        call.hold = HoldState.REQUESTED
+    tell(session, CommandKind.SYNC_HOLD, call, call.id, now=now)
+    recording = live(session, call.id, RecordingKind.CONVERSATION)
+    if recording is not None and held:
+        open_pause(session, recording, PauseReason.HOLD, now=now)
+        tell(session, CommandKind.SYNC_RECORDING, call, recording.id, now=now)
+    return call
+
+
+def hold_reported(session: Session, call: Call, *, held: bool, at: datetime, now: datetime) -> None:
+    """The carrier has confirmed a hold or its end. Recording goes on only after the caller is really back."""
+    if held and call.held_since_at is None:
+        call.held_since_at = at
+    if not held and call.held_since_at is not None:
+        call.hold_seconds += max(0.0, (at - call.held_since_at).total_seconds())
+        call.held_since_at = None
+    call.hold = HoldState.HELD if held else HoldState.NONE
+    recording = live(session, call.id, RecordingKind.CONVERSATION)
+    if recording is not None and not held and not call.hold_wanted:
+        close_pauses(session, recording, (PauseReason.HOLD,), now=now)
+        tell(session, CommandKind.SYNC_RECORDING, call, recording.id, now=now)
+
+
+def refuse(session: Session, call_id: str, by: str, *, now: datetime) -> Call:
+    """The caller or the receptionist does not want this call recorded: stop, delete, store nothing (P32).
+
+    ``by`` is ``caller`` or ``receptionist``. Raises Conflict ``wrong_state`` when the call is over.
+    """
+    call = locked(session, call_id)
+    if call.state == CallState.ENDED:
+        raise Conflict("The call is over; ask for the recording to be deleted instead.", code="wrong_state")
+    if call.recording_refused_at is None:
+        call.recording_refused_at = now
+        call.recording_refused_by = by
+    for recording in of_call(session, call.id):
+        if recording.state in (*LIVE_RECORDING_STATES, RecordingState.COPYING):
+            recording.state = RecordingState.REFUSED
+            recording.ended_at = recording.ended_at or now
+            recording.carrier_copy_due = recording.carrier_recording_sid is not None
+            tell(session, CommandKind.SYNC_RECORDING, call, recording.id, now=now)
+        elif recording.state == RecordingState.STORED:
+            recording.purge_wanted = True
+    return call
+
+
+def reported(session: Session, recording: Recording, report: RecordingReport, *, now: datetime) -> None:
+    """Bring a recording's row in step with what the carrier says of it; late and repeated reports change nothing."""
+    recording.carrier_recording_sid = recording.carrier_recording_sid or report.carrier_recording_sid
+    if recording.carrier_recording_sid != report.carrier_recording_sid:
+        _second_recording(recording, now)
+        return
+    call = session.get_one(Call, recording.call_id)
+    if recording.state == RecordingState.REFUSED:
+        if recording.carrier_copy_deleted_at is None:
+            recording.carrier_copy_due = True
+            tell(session, CommandKind.SYNC_RECORDING, call, recording.id, now=now)
+        return
+    if recording.state not in LIVE_RECORDING_STATES:
+        return
+    if report.kind == RecordingReportKind.IN_PROGRESS:
+        if recording.state == RecordingState.STARTING:
+            recording.state = RecordingState.RECORDING
+            recording.started_at = report.started_at or recording.started_at
+            tell(session, CommandKind.SYNC_RECORDING, call, recording.id, now=now)
+        return
+    _ended(session, recording, call, report, now=now)
+
+
+def _ended(session: Session, recording: Recording, call: Call, report: RecordingReport, *, now: datetime) -> None:
+    recording.started_at = report.started_at or recording.started_at
+    recording.channels = report.channels
+    recording.duration_seconds = report.duration_seconds
+    seconds = report.duration_seconds or 0
+    recording.ended_at = max(recording.started_at, min(now, recording.started_at + timedelta(seconds=seconds)))
+    if recording.kind == RecordingKind.VOICEMAIL and seconds > 0:
+        call.message_recorded = True
+    if report.kind == RecordingReportKind.ABSENT:
+        recording.state = RecordingState.ABSENT
+        return
+    recording.state = RecordingState.COPYING
+    recording.next_attempt_at = now
+    # Set once more at the end: n days from the end of the recording (design §4.10, R10).
+    recording.expires_at = expires_at(recording.ended_at, recording.retention_days)
+    close_pauses(session, recording, PauseReason, now=now)
+    if _card_pause_unconfirmed(session, recording.id):
+        recording.purge_wanted = True
+
+
+def call_ended(session: Session, call: Call, *, now: datetime) -> None:
+    """The call is over: a recording whose last callback does not come is asked about."""
+    for recording in of_call(session, call.id):
+        if recording.state in LIVE_RECORDING_STATES:
+            tell(
+                session,
+                CommandKind.CHECK_RECORDING,
+                call,
+                recording.id,
+                now=now,
+                delay_seconds=CHECK_AFTER_END_SECONDS,
+            )
+
+
+def confirm_pauses(session: Session, recording_id: str) -> None:
+    """The carrier's answer said paused: the pauses in force are confirmed."""
+    session.execute(
+        update(RecordingPause)
+        .where(RecordingPause.recording_id == recording_id, RecordingPause.to_at.is_(None))
+        .values(confirmed=True)
+        .execution_options(synchronize_session="fetch")
+    )
+
+
+def _card_pause_unconfirmed(session: Session, recording_id: str) -> bool:
+    """A card number may be in the audio: it is deleted as soon as it can be (P39)."""
+    found = session.scalar(
+        select(RecordingPause.id).where(
+            RecordingPause.recording_id == recording_id,
+            RecordingPause.reason == PauseReason.CARD,
+            RecordingPause.confirmed.is_(False),
+        )
+    )
+    return found is not None
+
+
+def _second_recording(recording: Recording, now: datetime) -> None:
+    """Two recordings of one row can only come from a repair that crossed with a late callback; reconciliation finds
+    the surplus copy. Nothing is overwritten."""
+    recording.failure = "second_recording"
+    recording.next_attempt_at = now
+
+
+def _live_talk(session: Session, call_id: str) -> tuple[Call, Recording]:
+    call = locked(session, call_id)
+    recording = live(session, call.id, RecordingKind.CONVERSATION) if call.state == CallState.CONNECTED else None
+    if recording is None:
+        raise Conflict("There is no running recording of this call.", code="wrong_state")
+    return call, recording
