@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -30,6 +31,9 @@ def pytest_configure() -> None:
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
     os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
     network.stay_on_this_machine()
+    # The time of one example says nothing on a machine that others use too.
+    hypothesis.settings.register_profile("callcenter", deadline=None, print_blob=True)
+    hypothesis.settings.load_profile("callcenter")
 
 
 @pytest.fixture(scope="session")
