@@ -1,0 +1,164 @@
+"""Reading the call log: calls and recordings in an actor's view, as the contract shapes (P6, P19, P34, S12, S13)."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, exists, false, or_, select
+from sqlalchemy.orm import Session
+
+from callcenter.domain.calls import OPEN_OFFER_STATES, OfferState, Outcome
+from callcenter.domain.permissions import Actor
+from callcenter.domain.receptionists import Role
+from callcenter.errors import NotFound
+from callcenter.models import BookingLink, Call, Caller, Offer, Recording, Search
+from callcenter.services.access import in_view
+from callcenter.services.call_shapes import shape_calls, shape_recordings
+from callcenter.services.paging import Page, after, check_limit, page_of, read_cursor
+from callcenter.services.shapes import CallShape, RecordingShape
+
+SEARCH_KEPT_FOR = timedelta(hours=24)
+"""How long a search id can be used; it holds personal data."""
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """What to look for in the call log; None means any. ``clinic_id`` is one in the actor's view, ``number`` is E.164.
+
+    ``linked`` False is the unlinked list: answered calls with neither booking link nor disposition.
+    """
+
+    clinic_id: str | None = None
+    from_at: datetime | None = None
+    to_at: datetime | None = None
+    outcome: Outcome | None = None
+    receptionist_id: str | None = None
+    linked: bool | None = None
+    number: str | None = None
+    text: str | None = None
+
+
+def list_calls(
+    session: Session, actor: Actor, criteria: Criteria, *, limit: int, cursor: str | None, now: datetime
+) -> Page[CallShape]:
+    """A page of the calls in view, newest first. Raises BadInput for a bad cursor or limit."""
+    position = read_cursor(cursor)
+    statement = select(Call).where(_calls_in_view(actor), *_conditions(criteria))
+    if position is not None:
+        statement = statement.where(after(position, Call.started_at, Call.id, newest_first=True))
+    statement = statement.order_by(Call.started_at.desc(), Call.id.desc()).limit(check_limit(limit) + 1)
+    page = page_of(session.scalars(statement).all(), limit, key=lambda call: (call.started_at, call.id))
+    return Page(shape_calls(session, actor, page.items, now=now), page.next)
+
+
+def get_call(session: Session, actor: Actor, call_id: str, *, now: datetime) -> CallShape:
+    """One call in view. Raises NotFound, also for a foreign one."""
+    return shape_calls(session, actor, [find_call(session, actor, call_id)], now=now)[0]
+
+
+def find_call(session: Session, actor: Actor, call_id: str) -> Call:
+    """The row of a call in view, for whoever wants to do something with it. Raises NotFound."""
+    call = session.scalar(select(Call).where(Call.id == call_id, _calls_in_view(actor)))
+    if call is None:
+        raise NotFound("There is no such call.")
+    return call
+
+
+def get_recording(session: Session, actor: Actor, recording_id: str) -> RecordingShape:
+    """One recording of a call in view. Raises NotFound."""
+    recording = find_recording(session, actor, recording_id)
+    return shape_recordings(session, [recording])[0]
+
+
+def find_recording(session: Session, actor: Actor, recording_id: str) -> Recording:
+    """The row of a recording of a call in view. Raises NotFound."""
+    of_call = select(Recording).join(Call, Call.id == Recording.call_id)
+    recording = session.scalar(of_call.where(Recording.id == recording_id, _calls_in_view(actor)))
+    if recording is None:
+        raise NotFound("There is no such recording.")
+    return recording
+
+
+def list_recordings(
+    session: Session, actor: Actor, call_id: str | None = None, *, limit: int = 50
+) -> list[RecordingShape]:
+    """The newest recordings in view, of one call or of all."""
+    statement = select(Recording).join(Call, Call.id == Recording.call_id).where(_calls_in_view(actor))
+    if call_id is not None:
+        statement = statement.where(Recording.call_id == call_id)
+    newest_first = statement.order_by(Recording.started_at.desc(), Recording.id.desc())
+    return shape_recordings(session, session.scalars(newest_first.limit(check_limit(limit))).all())
+
+
+def remember_search(session: Session, actor: Actor, criteria: Criteria, *, now: datetime) -> Search:
+    """Keep the criteria under an opaque id for a day, for the one who searched (no personal data in addresses)."""
+    values = {name: _plain(value) for name, value in asdict(criteria).items() if value is not None}
+    search = Search(
+        clinic_id=criteria.clinic_id,
+        owner_id=actor.actor_id,
+        criteria=values,
+        created_at=now,
+        expires_at=now + SEARCH_KEPT_FOR,
+    )
+    session.add(search)
+    session.flush()
+    return search
+
+
+def recall_search(session: Session, actor: Actor, search_id: str, *, now: datetime) -> Criteria:
+    """The criteria of an own search that has not expired. Raises NotFound."""
+    search = session.get(Search, search_id)
+    if search is None or search.owner_id != actor.actor_id or search.expires_at <= now:
+        raise NotFound("There is no such search.")
+    criteria = Criteria(**search.criteria)
+    return replace(
+        criteria,
+        from_at=datetime.fromisoformat(search.criteria["from_at"]) if criteria.from_at else None,
+        to_at=datetime.fromisoformat(search.criteria["to_at"]) if criteria.to_at else None,
+        outcome=Outcome(criteria.outcome) if criteria.outcome else None,
+    )
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _calls_in_view(actor: Actor) -> ColumnElement[bool]:
+    """Calls of the actor's clinics; a receptionist's are those she handled or is being offered (P19)."""
+    in_clinics = in_view(actor, Call.clinic_id)
+    if actor.role != Role.RECEPTIONIST or actor.unlimited:
+        return in_clinics
+    if actor.user_id is None:
+        return false()
+    offered = exists().where(
+        Offer.call_id == Call.id,
+        Offer.receptionist_id == actor.user_id,
+        Offer.state.in_((*OPEN_OFFER_STATES, OfferState.ACCEPTED)),
+    )
+    return and_(in_clinics, or_(Call.receptionist_id == actor.user_id, offered))
+
+
+def _conditions(criteria: Criteria) -> Iterable[ColumnElement[bool]]:
+    yield from _equal(criteria)
+    if criteria.from_at is not None:
+        yield Call.started_at >= criteria.from_at
+    if criteria.to_at is not None:
+        yield Call.started_at < criteria.to_at
+    if criteria.linked is False:
+        yield Call.needs_link.is_(True)
+    if criteria.linked is True:
+        yield or_(Call.disposition.is_not(None), exists().where(BookingLink.call_id == Call.id))
+    if criteria.text is not None:
+        named = exists().where(Caller.id == Call.caller_id, Caller.name.icontains(criteria.text, autoescape=True))
+        yield or_(named, Call.disposition_reason.icontains(criteria.text, autoescape=True))
+
+
+def _equal(criteria: Criteria) -> Iterable[ColumnElement[bool]]:
+    wanted = (
+        (Call.clinic_id, criteria.clinic_id),
+        (Call.outcome, criteria.outcome),
+        (Call.receptionist_id, criteria.receptionist_id),
+        (Call.from_number, criteria.number),
+    )
+    return (column == value for column, value in wanted if value is not None)
