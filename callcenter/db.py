@@ -87,14 +87,15 @@ def _writer_turn(engine: Engine) -> Iterator[None]:
 
 
 @contextmanager
-def transaction(engine: Engine) -> Iterator[Session]:
-    """One writing transaction: returning commits, raising rolls back. Wakes the workers on commit.
+def transaction(engine: Engine, *, wake: bool = True) -> Iterator[Session]:
+    """One writing transaction: returning commits, raising rolls back. Wakes the workers on commit, unless ``wake`` is
+    False (the worker's own housekeeping would wake itself for ever).
 
     No network call belongs inside (design: record intent and commit, call out, record the result).
     """
     with _writer_turn(engine), Session(engine, expire_on_commit=False) as session, session.begin():
         yield session
-        if engine.dialect.name == "postgresql":
+        if wake and engine.dialect.name == "postgresql":
             session.flush()
             session.execute(text(f"NOTIFY {WORK_CHANNEL}"))
 

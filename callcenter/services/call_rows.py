@@ -42,3 +42,8 @@ def legs_of_offer(session: Session, offer_id: str) -> list[CallLeg]:
 def caller_leg(session: Session, call: Call) -> CallLeg | None:
     """The leg of the caller."""
     return session.scalar(select(CallLeg).where(CallLeg.carrier_call_sid == call.carrier_call_sid))
+
+
+def legs_of_call(session: Session, call_id: str) -> list[CallLeg]:
+    """All legs of a call."""
+    return list(session.scalars(select(CallLeg).where(CallLeg.call_id == call_id).order_by(CallLeg.started_at)))

@@ -9,12 +9,22 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from callcenter.config import VoiceSettings
-from callcenter.domain.calls import ENDED_LEG_STATES, CallState, EndedBy, LegState, OfferState, next_leg_state
+from callcenter.domain.calls import (
+    ENDED_LEG_STATES,
+    OPEN_OFFER_STATES,
+    CallState,
+    EndedBy,
+    LegState,
+    OfferState,
+    next_leg_state,
+)
+from callcenter.domain.commands import CommandKind
 from callcenter.domain.events import ConferenceEvent, ConferenceEventKind, LegReport, RecordingReport
 from callcenter.errors import NotFound
 from callcenter.models import Call, CallLeg, CarrierEvent, Offer, Recording
 from callcenter.services import lifecycle, queueing, recordings
 from callcenter.services.call_rows import caller_leg, locked, locked_by_sid
+from callcenter.services.commands import tell
 from callcenter.services.lifecycle import check_soon
 
 
@@ -47,6 +57,9 @@ def leg_changed(
             lifecycle.receptionist_left(session, call, offer, at=leg.ended_at or now, now=now)
         else:
             queueing.leg_ended(session, offer, call, leg, now=now)
+    if leg.ended_at is None and offer.state not in (*OPEN_OFFER_STATES, OfferState.ACCEPTED):
+        # The offer was closed while the leg was being created: nobody should be rung by it.
+        tell(session, CommandKind.DROP_LEG, call, leg.id, now=now)
 
 
 def caller_leg_reported(session: Session, report: LegReport, *, voice: VoiceSettings, now: datetime) -> None:

@@ -28,6 +28,8 @@ CHECK_QUEUED_SECONDS = 90
 CHECK_TALK_SECONDS = 300
 CHECK_SOON_SECONDS = 4
 RECORDING_REPAIR_SECONDS = 3
+SWEEP_LEGS_SECONDS = 5
+"""The conference ends with the caller and takes the other legs with it; what is still up then is dropped."""
 
 
 def check_soon(call: Call, now: datetime) -> None:
@@ -51,6 +53,10 @@ def close_offer(
         now=now,
         on_break_because=on_break.get(reason) if reason and state == OfferState.MISSED else None,
     )
+    _drop_legs(session, offer, call, now=now)
+
+
+def _drop_legs(session: Session, offer: Offer, call: Call, *, now: datetime) -> None:
     for leg in legs_of_offer(session, offer.id):
         if leg.ended_at is None:
             tell(session, CommandKind.DROP_LEG, call, leg.id, now=now)
@@ -87,16 +93,16 @@ def receptionist_left(session: Session, call: Call, offer: Offer, *, at: datetim
 def back_to_queue(session: Session, call: Call, *, at: datetime, now: datetime, prefer: str | None) -> None:
     """The next turn: at the front of the queue, because the place in it is kept."""
     _close_talk(call, at)
-    if call.receptionist_id is not None:
-        receptionists.release(session, call.receptionist_id, call_id=call.id, now=now)
     recording = recordings.live(session, call.id, RecordingKind.CONVERSATION)
     if recording is not None and call.state == CallState.CONNECTED:
         recordings.open_pause(session, recording, PauseReason.LOST, now=now)
         tell(session, CommandKind.SYNC_RECORDING, call, recording.id, now=now)
-    if call.accepted_offer_id is not None:
-        for leg in legs_of_offer(session, call.accepted_offer_id):
-            if leg.ended_at is None:
-                tell(session, CommandKind.DROP_LEG, call, leg.id, now=now)
+    offer = session.get(Offer, call.accepted_offer_id) if call.accepted_offer_id else None
+    if offer is not None and call.state == CallState.QUEUED:
+        close_offer(session, offer, call, OfferState.FAILED, OfferReason.CARRIER_ERROR, now=now)
+    elif offer is not None:
+        receptionists.release(session, offer.receptionist_id, call_id=call.id, now=now)
+        _drop_legs(session, offer, call, now=now)
     call.state = CallState.QUEUED
     call.turn += 1
     call.accepted_offer_id = None
@@ -139,7 +145,7 @@ def end_call(
         call.hold = HoldState.NONE
     call.hold_wanted = False
     settle_outcome(session, call, voice=voice, failed=failed)
-    tell(session, CommandKind.SWEEP_LEGS, call, call.id, now=now)
+    tell(session, CommandKind.SWEEP_LEGS, call, call.id, now=now, delay_seconds=SWEEP_LEGS_SECONDS)
     recordings.call_ended(session, call, now=now)
 
 

@@ -217,11 +217,11 @@ def call_ended(session: Session, call: Call, *, now: datetime) -> None:
             )
 
 
-def confirm_pauses(session: Session, recording_id: str) -> None:
-    """The carrier's answer said paused: the pauses in force are confirmed."""
+def confirm_pauses(session: Session, pause_ids: list[str]) -> None:
+    """The carrier's answer said paused: the pauses it was asked for are confirmed."""
     session.execute(
         update(RecordingPause)
-        .where(RecordingPause.recording_id == recording_id, RecordingPause.to_at.is_(None))
+        .where(RecordingPause.id.in_(pause_ids))
         .values(confirmed=True)
         .execution_options(synchronize_session="fetch")
     )

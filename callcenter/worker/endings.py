@@ -1,0 +1,139 @@
+"""Moving a caller on, hanging up, and finding out about calls that have gone silent."""
+
+from datetime import timedelta
+
+from callcenter.db import reading, transaction
+from callcenter.domain.calls import ENDED_LEG_STATES, CallState, EndedBy, LegRole
+from callcenter.domain.events import LegReport
+from callcenter.errors import CarrierNotFound
+from callcenter.models import Call, Offer
+from callcenter.services import carrier_reports, lifecycle, replays
+from callcenter.services.call_rows import legs_of_call, locked
+from callcenter.services.calls import conference_name
+from callcenter.worker.job import Job, Later
+from callcenter.worker.rings import look_up
+
+REPLAY_MARGIN_SECONDS = 5
+"""A call that was over this long before its row was created never rang us: the request was a replay."""
+
+
+def move_on(job: Job) -> Later | None:
+    """Make the caller's leg ask for its next step, wherever it is: in the queue or left alone in a conference."""
+    with reading(job.engine) as session:
+        call = session.get_one(Call, job.call_id)
+        moving = call.state == CallState.LEAVING_MESSAGE or (
+            call.state == CallState.QUEUED and call.turn > 1 and call.accepted_offer_id is None
+        )
+        if not moving or call.carrier_call_sid is None:
+            return None
+        sid, turn = call.carrier_call_sid, call.turn
+        queue_sid = call.carrier_queue_sid if call.state == CallState.LEAVING_MESSAGE else None
+    try:
+        if queue_sid is not None:
+            try:
+                job.carrier.dequeue(queue_sid, sid, call_id=job.call_id, turn=turn)
+                return None
+            except CarrierNotFound:
+                if _has_left_queue(job):
+                    return None
+        job.carrier.ask_next_step(sid, call_id=job.call_id, turn=turn)
+    except CarrierNotFound:
+        _settle(job, look_up(job, sid))
+    return None
+
+
+def _has_left_queue(job: Job) -> bool:
+    """The wait document sends a caller out of the queue too; then there is nothing left to do."""
+    return job.attempts > 1
+
+
+def hang_up(job: Job) -> Later | None:
+    """The receptionist has hung up: end the caller's leg, and with it the conference."""
+    with reading(job.engine) as session:
+        call = session.get_one(Call, job.call_id)
+        sid = call.carrier_call_sid if call.state != CallState.ENDED else None
+    if sid is not None:
+        try:
+            job.carrier.end_call(sid)
+        except CarrierNotFound:
+            _settle(job, look_up(job, sid))
+    return None
+
+
+def verify_call(job: Job) -> Later | None:
+    """A call that has been silent too long: ask the carrier what became of it (F20)."""
+    with reading(job.engine) as session:
+        call = session.get(Call, job.call_id)
+        if call is None or call.state == CallState.ENDED or call.carrier_call_sid is None:
+            return None
+        sid, state = call.carrier_call_sid, call.state
+    report = look_up(job, sid)
+    if report.state in ENDED_LEG_STATES:
+        _settle(job, report)
+    elif state == CallState.CONNECTED:
+        _verify_talk(job, sid)
+    return None
+
+
+def _settle(job: Job, report: LegReport) -> None:
+    """End the call as reported; one that was over before we knew of it is a replay and leaves the log."""
+    if report.state not in ENDED_LEG_STATES:
+        return
+    now = job.now()
+    with transaction(job.engine) as session:
+        call = locked(session, job.call_id)
+        never_here = call.state == CallState.RINGING and call.queued_at is None
+        over_before = report.at is None or report.at < call.started_at - timedelta(seconds=REPLAY_MARGIN_SECONDS)
+        if never_here and over_before:
+            replays.remove(session, call, now=now)
+            return
+        if report.at is None:
+            lifecycle.end_call(session, call, at=now, by=EndedBy.CARRIER, voice=job.voice, now=now)
+        else:
+            carrier_reports.caller_leg_changed(session, call, report, voice=job.voice, now=now)
+
+
+def _verify_talk(job: Job, sid: str) -> None:
+    """The caller is on the line: is the receptionist still with them?"""
+    with reading(job.engine) as session:
+        call = session.get_one(Call, job.call_id)
+        conference_sid, name, offer_id = call.carrier_conference_sid, conference_name(call), call.accepted_offer_id
+        hanging_up = call.hang_up_requested_at is not None
+    if hanging_up:
+        job.carrier.end_call(sid)
+        return
+    conference_sid = conference_sid or job.carrier.conference(name)
+    inside = {p.carrier_call_sid for p in job.carrier.participants(conference_sid)} if conference_sid else set()
+    if offer_id is None or inside - {sid}:
+        return
+    with transaction(job.engine) as session:
+        call = locked(session, job.call_id)
+        offer = session.get_one(Offer, offer_id)
+        lifecycle.receptionist_left(session, call, offer, at=job.now(), now=job.now())
+
+
+def sweep_legs(job: Job) -> Later | None:
+    """After the end: whatever leg or conference is still up is dropped (twilio-voice §18: not left to the carrier)."""
+    with reading(job.engine) as session:
+        call = session.get(Call, job.call_id)
+        if call is None:
+            return None
+        legs = [
+            leg.carrier_call_sid
+            for leg in legs_of_call(session, job.call_id)
+            if leg.role != LegRole.CALLER and leg.ended_at is None and leg.carrier_call_sid is not None
+        ]
+        conference_sid = call.carrier_conference_sid
+    if not legs:
+        return None
+    for sid in legs:
+        try:
+            job.carrier.end_call(sid)
+        except CarrierNotFound:
+            continue
+    if conference_sid is not None:
+        try:
+            job.carrier.end_conference(conference_sid)
+        except CarrierNotFound:
+            return None
+    return None

@@ -1,0 +1,178 @@
+"""Ringing receptionists and bringing the caller to whoever answered."""
+
+from contextlib import suppress
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from callcenter.db import reading, transaction
+from callcenter.domain.calls import ENDED_LEG_STATES, OPEN_OFFER_STATES, CallState, LegState, OfferReason, OfferState
+from callcenter.domain.commands import CommandKind
+from callcenter.domain.events import LegReport
+from callcenter.errors import CarrierNotFound, CarrierRefused, CarrierUnavailable
+from callcenter.models import Call, CallLeg, Offer, User
+from callcenter.ports import CarrierCall
+from callcenter.services import carrier_reports, lifecycle, queueing
+from callcenter.services.call_rows import legs_of_offer, locked
+from callcenter.services.calls import conference_name
+from callcenter.services.commands import tell
+from callcenter.worker.job import Job, Later
+
+DEQUEUE_TRIES = 2
+"""One look and one retry, then the caller goes back to the front of the queue (design §4.5)."""
+LOOK_BACK_SECONDS = 5
+
+
+def ring(job: Job) -> Later | None:
+    """Ring the softphone of a pending offer. A create whose answer was lost is looked up before it is repeated."""
+    with reading(job.engine) as session:
+        offer = session.get_one(Offer, job.subject_id)
+        call = session.get_one(Call, offer.call_id)
+        legs = legs_of_offer(session, offer.id)
+        if offer.state != OfferState.PENDING or any(leg.carrier_call_sid for leg in legs):
+            return None
+        identity = session.get_one(User, offer.receptionist_id).identity
+        from_number, turn, created_at = call.to_number, offer.turn, offer.created_at
+    sid = None
+    if job.attempts > 1:
+        sid = _created_before(job, job.carrier.rings_since(identity, created_at - timedelta(seconds=LOOK_BACK_SECONDS)))
+    if sid is None:
+        try:
+            sid = job.carrier.ring(
+                identity=identity,
+                from_number=from_number,
+                call_id=job.call_id,
+                turn=turn,
+                offer_id=job.subject_id,
+                ring_seconds=job.voice.ring_seconds,
+            )
+        except (CarrierRefused, CarrierNotFound):
+            _give_up(job)
+            raise
+    with transaction(job.engine) as session:
+        call = locked(session, job.call_id)
+        offer = session.get_one(Offer, job.subject_id)
+        leg = queueing.bind_leg(session, offer, sid)
+        if leg is not None and leg.ended_at is None and offer.state not in (*OPEN_OFFER_STATES, OfferState.ACCEPTED):
+            tell(session, CommandKind.DROP_LEG, call, leg.id, now=job.now())
+    return None
+
+
+def _created_before(job: Job, rings: list[CarrierCall]) -> str | None:
+    sids = [ring.carrier_call_sid for ring in rings if ring.state not in ENDED_LEG_STATES]
+    with reading(job.engine) as session:
+        known = set(session.scalars(select(CallLeg.carrier_call_sid).where(CallLeg.carrier_call_sid.in_(sids))))
+    return next((sid for sid in sids if sid not in known), None)
+
+
+def _give_up(job: Job) -> None:
+    with transaction(job.engine) as session:
+        call = locked(session, job.call_id)
+        offer = session.get_one(Offer, job.subject_id)
+        if offer.state in OPEN_OFFER_STATES:
+            lifecycle.close_offer(session, offer, call, OfferState.FAILED, OfferReason.CARRIER_ERROR, now=job.now())
+
+
+def drop_leg(job: Job) -> Later | None:
+    """End a leg that should not be up: cancelled while it rings, hung up when it was answered meanwhile."""
+    with reading(job.engine) as session:
+        leg = session.get_one(CallLeg, job.subject_id)
+        sid = leg.carrier_call_sid if leg.ended_at is None else None
+    if sid is None:
+        return None
+    with suppress(CarrierNotFound):  # over already
+        job.carrier.end_call(sid)
+    with transaction(job.engine, wake=False) as session:
+        locked(session, job.call_id)
+        leg = session.get_one(CallLeg, job.subject_id)
+        if leg.ended_at is None:
+            leg.state = LegState.COMPLETED if leg.answered_at else LegState.CANCELLED
+            leg.ended_at = job.now()
+    return None
+
+
+def connect(job: Job) -> Later | None:
+    """Take the caller out of the queue; the leg then asks for its next step and joins the conference."""
+    with reading(job.engine) as session:
+        call = session.get_one(Call, job.call_id)
+        if call.state != CallState.QUEUED or call.accepted_offer_id != job.subject_id:
+            return None
+        sid, queue_sid, turn = call.carrier_call_sid, call.carrier_queue_sid, call.turn
+    if sid is None:
+        return None
+    try:
+        if queue_sid is None:
+            job.carrier.ask_next_step(sid, call_id=job.call_id, turn=turn)
+        else:
+            job.carrier.dequeue(queue_sid, sid, call_id=job.call_id, turn=turn)
+    except CarrierNotFound:
+        return _not_in_queue(job, sid, turn)
+    except CarrierUnavailable:
+        if job.attempts < DEQUEUE_TRIES:
+            raise
+        _back_to_front(job)
+    return None
+
+
+def _not_in_queue(job: Job, sid: str, turn: int) -> Later | None:
+    """Gone, dequeued before, or on the way back from a lost softphone: the leg itself tells."""
+    report = look_up(job, sid)
+    if report.state in ENDED_LEG_STATES:
+        caller_is_gone(job, report)
+    elif job.attempts == 1:
+        job.carrier.ask_next_step(sid, call_id=job.call_id, turn=turn)
+    return None
+
+
+def look_up(job: Job, sid: str) -> LegReport:
+    """What the carrier knows of a leg; unknown means over."""
+    try:
+        found = job.carrier.call(sid)
+    except CarrierNotFound:
+        return LegReport(key=f"lookup:{sid}", carrier_call_sid=sid, state=LegState.FAILED)
+    return LegReport(key=f"lookup:{sid}", carrier_call_sid=sid, state=found.state, at=found.ended_at)
+
+
+def caller_is_gone(job: Job, report: LegReport) -> None:
+    """The caller's leg is over: end the call, withdraw what was accepted for it."""
+    with transaction(job.engine) as session:
+        call = locked(session, job.call_id)
+        carrier_reports.caller_leg_changed(session, call, report, voice=job.voice, now=job.now())
+
+
+def _back_to_front(job: Job) -> None:
+    with transaction(job.engine) as session:
+        call = locked(session, job.call_id)
+        if call.state == CallState.QUEUED and call.accepted_offer_id == job.subject_id:
+            lifecycle.back_to_queue(session, call, at=job.now(), now=job.now(), prefer=None)
+
+
+def check_join(job: Job) -> Later | None:
+    """Five seconds after acceptance the caller must be in the conference. If the join event was lost it is made up
+    for; if the caller is gone the call is over; if the leg is up but elsewhere the call is offered again."""
+    with reading(job.engine) as session:
+        call = session.get_one(Call, job.call_id)
+        if call.state != CallState.QUEUED or call.accepted_offer_id != job.subject_id:
+            return None
+        sid, conference_sid, name = call.carrier_call_sid, call.carrier_conference_sid, conference_name(call)
+    if sid is None:
+        return None
+    conference_sid = conference_sid or job.carrier.conference(name)
+    inside = conference_sid is not None and any(
+        participant.carrier_call_sid == sid for participant in job.carrier.participants(conference_sid)
+    )
+    if inside:
+        with transaction(job.engine) as session:
+            call = locked(session, job.call_id)
+            if call.accepted_offer_id == job.subject_id:
+                call.carrier_conference_sid = conference_sid
+                lifecycle.caller_joined(session, call, at=job.now(), now=job.now())
+        return None
+    report = look_up(job, sid)
+    if report.state in ENDED_LEG_STATES:
+        caller_is_gone(job, report)
+    else:
+        _back_to_front(job)
+    if conference_sid is not None:
+        job.carrier.end_conference(conference_sid)
+    return None

@@ -1,0 +1,170 @@
+"""Hold and recording: making the carrier match what our rows say."""
+
+from contextlib import suppress
+
+from callcenter.db import reading, transaction
+from callcenter.domain.calls import CallState, HoldState
+from callcenter.domain.commands import CommandKind
+from callcenter.domain.events import RecordingReport, RecordingReportKind
+from callcenter.domain.recordings import LIVE_RECORDING_STATES, RecordingState
+from callcenter.errors import CarrierNotFound, CarrierRefused
+from callcenter.models import Call, Recording
+from callcenter.ports import CarrierRecording
+from callcenter.services import lifecycle, recordings
+from callcenter.services.call_rows import locked
+from callcenter.services.calls import conference_name
+from callcenter.services.commands import tell
+from callcenter.worker.job import Job, Later
+
+CHECK_RECORDING_EVERY_SECONDS = 30
+CHECK_RECORDING_TRIES = 20
+"""The carrier finishes a recording within seconds; after ten minutes without any trace there is none."""
+
+
+def sync_hold(job: Job) -> Later | None:
+    """Hold or unhold the caller as the row says; the carrier's answer confirms it."""
+    with reading(job.engine) as session:
+        call = session.get_one(Call, job.call_id)
+        if call.state != CallState.CONNECTED:
+            return None
+        wanted, sid, turn = call.hold_wanted, call.carrier_call_sid, call.turn
+        conference_sid, name = call.carrier_conference_sid, conference_name(call)
+    conference_sid = conference_sid or job.carrier.conference(name)
+    if sid is None or conference_sid is None:
+        return None
+    try:
+        held = job.carrier.hold(conference_sid, sid, held=wanted, call_id=job.call_id, turn=turn)
+    except (CarrierNotFound, CarrierRefused):
+        with transaction(job.engine) as session:
+            call = locked(session, job.call_id)
+            if call.hold == HoldState.REQUESTED:
+                call.hold = HoldState.FAILED
+        raise
+    with transaction(job.engine) as session:
+        call = locked(session, job.call_id)
+        if call.state == CallState.CONNECTED and call.turn == turn and call.hold_wanted == wanted:
+            recordings.hold_reported(session, call, held=held, at=job.now(), now=job.now())
+    return None
+
+
+def sync_recording(job: Job) -> Later | None:
+    """Pause, resume or, after a refusal, stop the recording as its rows say."""
+    with reading(job.engine) as session:
+        recording = session.get_one(Recording, job.subject_id)
+        state, sid, leg_sid = recording.state, recording.carrier_recording_sid, recording.carrier_call_sid
+        pauses = recordings.open_pauses(session, recording.id)
+        unconfirmed = any(not pause.confirmed for pause in pauses)
+    if leg_sid is None:
+        return None
+    if state == RecordingState.REFUSED:
+        return _stop_refused(job, sid, leg_sid)
+    if state not in LIVE_RECORDING_STATES or sid is None:
+        return None  # its first report asks for this again
+    paused = bool(pauses)
+    if paused == (state == RecordingState.PAUSED) and not unconfirmed:
+        return None
+    answered_paused = job.carrier.pause_recording(leg_sid, sid, paused=paused)
+    with transaction(job.engine) as session:
+        call = locked(session, job.call_id)
+        recording = session.get_one(Recording, job.subject_id)
+        if recording.state not in LIVE_RECORDING_STATES:
+            return None
+        recording.state = RecordingState.PAUSED if answered_paused else RecordingState.RECORDING
+        if answered_paused and paused:
+            recordings.confirm_pauses(session, [pause.id for pause in pauses])
+        if bool(recordings.open_pauses(session, recording.id)) != answered_paused:
+            tell(session, CommandKind.SYNC_RECORDING, call, recording.id, now=job.now(), delay_seconds=1)
+    return None
+
+
+def _stop_refused(job: Job, sid: str | None, leg_sid: str) -> Later | None:
+    if sid is None:
+        found = _unclaimed(job, job.carrier.recordings_of(leg_sid))
+        if found is None:
+            return None
+        sid = found.carrier_recording_sid
+    with suppress(CarrierNotFound, CarrierRefused):  # over already; what counts is that the copy is deleted
+        job.carrier.stop_recording(leg_sid, sid)
+    with transaction(job.engine) as session:
+        locked(session, job.call_id)
+        recording = session.get_one(Recording, job.subject_id)
+        recording.carrier_recording_sid = sid
+        recording.carrier_copy_due = recording.carrier_copy_deleted_at is None
+        recording.next_attempt_at = job.now()
+    return None
+
+
+def ensure_recording(job: Job) -> Later | None:
+    """No sign of the recording three seconds after the caller joined: look, and start it by REST if there is none."""
+    with reading(job.engine) as session:
+        recording = session.get_one(Recording, job.subject_id)
+        call = session.get_one(Call, job.call_id)
+        waiting = recording.state == RecordingState.STARTING and recording.carrier_recording_sid is None
+        if not waiting or call.state != CallState.CONNECTED or not recordings.wanted(call):
+            return None
+        leg_sid = recording.carrier_call_sid
+    if leg_sid is None:
+        return None
+    found = _unclaimed(job, job.carrier.recordings_of(leg_sid))
+    sid = found.carrier_recording_sid if found else job.carrier.start_recording(leg_sid, recording_id=job.subject_id)
+    report = RecordingReport(
+        key=f"ensured:{sid}", kind=RecordingReportKind.IN_PROGRESS, carrier_recording_sid=sid, carrier_call_sid=leg_sid
+    )
+    _report(job, report)
+    return None
+
+
+def check_recording(job: Job) -> Later | None:
+    """The call is over and the last word on its recording is missing: ask for it."""
+    with reading(job.engine) as session:
+        recording = session.get_one(Recording, job.subject_id)
+        if recording.state not in LIVE_RECORDING_STATES:
+            return None
+        sid, leg_sid = recording.carrier_recording_sid, recording.carrier_call_sid
+    found = None
+    if sid is not None:
+        try:
+            found = job.carrier.recording(sid)
+        except CarrierNotFound:
+            found = None
+    elif leg_sid is not None:
+        found = _unclaimed(job, job.carrier.recordings_of(leg_sid))
+    if found is not None and found.kind in (RecordingReportKind.COMPLETED, RecordingReportKind.ABSENT):
+        _report(job, _as_report(found, found.kind))
+        return None
+    if job.attempts < CHECK_RECORDING_TRIES and (found is not None or job.attempts < 3):
+        return Later(CHECK_RECORDING_EVERY_SECONDS)
+    with transaction(job.engine) as session:
+        locked(session, job.call_id)
+        recording = session.get_one(Recording, job.subject_id)
+        if recording.state in LIVE_RECORDING_STATES:
+            recording.state = RecordingState.ABSENT
+            recording.failure = "no_trace_at_carrier"
+            recording.ended_at = job.now()
+    return None
+
+
+def _report(job: Job, report: RecordingReport) -> None:
+    with transaction(job.engine) as session:
+        call = locked(session, job.call_id)
+        recordings.reported(session, session.get_one(Recording, job.subject_id), report, now=job.now())
+        lifecycle.settle_outcome(session, call, voice=job.voice)
+
+
+def _as_report(found: CarrierRecording, kind: RecordingReportKind) -> RecordingReport:
+    return RecordingReport(
+        key=f"checked:{found.carrier_recording_sid}:{kind}",
+        kind=kind,
+        carrier_recording_sid=found.carrier_recording_sid,
+        carrier_call_sid=found.carrier_call_sid,
+        duration_seconds=found.duration_seconds,
+        channels=found.channels,
+        started_at=found.started_at,
+    )
+
+
+def _unclaimed(job: Job, found: list[CarrierRecording]) -> CarrierRecording | None:
+    """The recording of the leg that no other row of ours has."""
+    with reading(job.engine) as session:
+        known = {r.carrier_recording_sid for r in recordings.of_call(session, job.call_id)}
+    return next((recording for recording in found if recording.carrier_recording_sid not in known), None)

@@ -1,0 +1,76 @@
+"""What is due now: offers that rang in vain, callers who waited too long, wrap-ups that are over, silent calls, and
+callers who can be offered. Each item has its own transaction, so one that fails holds nothing up."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from callcenter import clock
+from callcenter.config import VoiceSettings
+from callcenter.db import reading, transaction
+from callcenter.domain.calls import CallState
+from callcenter.domain.commands import CommandKind
+from callcenter.errors import NotFound
+from callcenter.logs import log
+from callcenter.models import Call
+from callcenter.services import queueing, receptionists
+from callcenter.services.call_rows import locked
+from callcenter.services.commands import tell
+
+VERIFY_EVERY_SECONDS = 60
+"""A call that was asked about and is still live is asked about again after this."""
+
+
+def tick(engine: Engine, voice: VoiceSettings) -> None:
+    """Do everything that is due now, then dispatch until nobody more can be offered."""
+    now = clock.now()
+    with reading(engine) as session:
+        offers = queueing.overdue_offers(session, now=now)
+        waiting = queueing.waiting_calls(session)
+        overflowing = [call_id for call_id in waiting if _may_overflow(session, call_id, now)]
+        wrap_ups = receptionists.lapsed_wrap_ups(session, now=now)
+        silent = list(session.scalars(select(Call.id).where(Call.state != CallState.ENDED, Call.check_at <= now)))
+    _each(engine, offers, lambda session, id_: queueing.expire_offer(session, id_, now=now))
+    _each(engine, overflowing, lambda session, id_: queueing.overflow(session, id_, now=now))
+    _each(engine, wrap_ups, lambda session, id_: receptionists.lapse_wrap_up(session, id_, now=now))
+    _each(engine, silent, lambda session, id_: _ask_about(session, id_, now))
+    if waiting:
+        dispatch_all(engine, voice)
+
+
+def dispatch_all(engine: Engine, voice: VoiceSettings) -> int:
+    """Offer waiting calls until nobody more can be offered; returns how many offers were made."""
+    made = 0
+    while True:
+        with transaction(engine, wake=False) as session:
+            offer = queueing.dispatch(session, voice=voice, now=clock.now())
+        if offer is None:
+            return made
+        made += 1
+        log("worker").info("offered", call_id=offer.call_id, offer_id=offer.id, turn=offer.turn)
+
+
+def _may_overflow(session: Session, call_id: str, now: datetime) -> bool:
+    call = session.get(Call, call_id)
+    return call is not None and queueing.overflow_due(session, call, now=now)
+
+
+def _ask_about(session: Session, call_id: str, now: datetime) -> None:
+    call = locked(session, call_id)
+    if call.state == CallState.ENDED or call.check_at > now:
+        return
+    call.check_at = now + timedelta(seconds=VERIFY_EVERY_SECONDS)
+    tell(session, CommandKind.VERIFY_CALL, call, call.id, now=now)
+
+
+def _each(engine: Engine, ids: list[str], do: Callable[[Session, str], object]) -> None:
+    for id_ in ids:
+        try:
+            with transaction(engine, wake=False) as session:
+                do(session, id_)
+        except NotFound:
+            continue  # removed meanwhile
+        except Exception:
+            log("worker").exception("sweep_item_broke", subject_id=id_)

@@ -1,0 +1,80 @@
+"""Sleeping until the database has changed: LISTEN/NOTIFY on PostgreSQL, ``PRAGMA data_version`` on SQLite.
+
+Both are only a hint; the worker looks at least once per POLL_SECONDS whatever happens.
+"""
+
+import threading
+import time
+from typing import Any, Protocol
+
+from sqlalchemy import Engine
+
+from callcenter.db import WORK_CHANNEL
+
+POLL_SECONDS = 0.5
+SQLITE_LOOK_SECONDS = 0.02
+"""Reading data_version costs some 20 µs, so looking fifty times a second is a thousandth of a core."""
+
+
+class Waker(Protocol):
+    """Waits for a change."""
+
+    def wait(self, stop: threading.Event) -> None:
+        """Return when the database has changed, after POLL_SECONDS, or when ``stop`` is set."""
+
+    def close(self) -> None:
+        """Give the connection back."""
+
+
+def waker_for(engine: Engine) -> Waker:
+    """The right waker for the engine's database."""
+    return _Sqlite(engine) if engine.dialect.name == "sqlite" else _Postgres(engine)
+
+
+class _Sqlite:
+    def __init__(self, engine: Engine) -> None:
+        self._connection = engine.raw_connection()
+        self._seen = self._version()
+
+    def _version(self) -> Any:
+        cursor = self._connection.cursor()
+        try:
+            return cursor.execute("PRAGMA data_version").fetchone()
+        finally:
+            cursor.close()
+
+    def wait(self, stop: threading.Event) -> None:
+        until = time.monotonic() + POLL_SECONDS
+        while time.monotonic() < until and not stop.is_set():
+            version = self._version()
+            if version != self._seen:
+                self._seen = version
+                return
+            time.sleep(SQLITE_LOOK_SECONDS)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class _Postgres:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._connection: Any = None
+
+    def wait(self, stop: threading.Event) -> None:
+        try:
+            if self._connection is None:
+                self._connection = self._engine.raw_connection().driver_connection
+                self._connection.autocommit = True
+                self._connection.execute(f"LISTEN {WORK_CHANNEL}")
+            for _ in self._connection.notifies(timeout=POLL_SECONDS, stop_after=1):
+                pass
+        except Exception:
+            # The connection is a hint only; without it the worker polls.
+            self._connection = None
+            stop.wait(POLL_SECONDS)
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
