@@ -140,6 +140,11 @@ def dialled_number(fields: Fields) -> str | None:
     return to if _E164.fullmatch(to) else None
 
 
+def is_answered(fields: Fields) -> bool:
+    """Whether somebody has been spoken to on this leg already."""
+    return fields.get("CallStatus") == "in-progress"
+
+
 def parse_call_sid(fields: Fields) -> str:
     """The leg that asks. Raises BadInput."""
     return _required(fields, "CallSid")
