@@ -1,0 +1,218 @@
+"""Moving a recording from the carrier to the store: row first, then bytes (R3), verified, then the carrier's copy goes.
+
+1. ``next_copy`` leases a row in state ``copying``; nobody else touches it until the lease runs out.
+2. ``copy_recording`` streams the audio into the store, in constant memory and outside of any transaction. Length and
+   duration are checked while it passes, before the store completes the object; the lease is renewed on the way.
+3. One UPDATE that names state and lease makes it ``stored`` and its carrier copy due for deletion. If it changes no row
+   the recording was refused or purged meanwhile, and the bytes are given up.
+4. ``next_carrier_deletion`` and ``delete_carrier_copy`` remove the copy at the carrier.
+
+A crash anywhere leaves a lease that runs out. The next try finds bytes that were already put, compares instead of
+putting them again, and so leaves one version. What has expired or is wanted gone is left to the sweep (F5).
+"""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Engine, and_, or_
+
+from callcenter.clock import monotonic_seconds
+from callcenter.db import reading, transaction
+from callcenter.domain.recordings import RecordingState
+from callcenter.domain.wav import WavMeter
+from callcenter.errors import CallcenterError, CarrierNotFound, ObjectMissing
+from callcenter.logs import log
+from callcenter.models import Recording
+from callcenter.ports import Carrier, RecordingStore, StoredObject
+from callcenter.services.copy_claims import (
+    LEASE_SECONDS,
+    Claim,
+    carrier_copy_due,
+    changed,
+    copyable,
+    next_carrier_deletion,
+    next_copy,
+    note_failure,
+    owned,
+    waiting_since,
+)
+
+RENEW_SECONDS = 10
+DURATION_TOLERANCE_SECONDS = 1.0
+
+
+class CopyFailed(CallcenterError):
+    """The audio is not what was announced; ``code`` says how. The carrier's copy is kept and tried again (F10)."""
+
+
+class LeaseLost(CallcenterError):
+    """The row is not ours any more: refused, expired, purged, or taken over after a stall."""
+
+
+def run_once(engine: Engine, carrier: Carrier, store: RecordingStore, now: datetime) -> bool:
+    """Do the one thing that has waited longest, a copy or a deletion at the carrier; False when nothing is due.
+
+    A failure is on the row (``failure``, ``next_attempt_at``) and in the log; it is not raised.
+    """
+    with reading(engine) as session:
+        copy, deletion = waiting_since(session, copyable(now)), waiting_since(session, carrier_copy_due(now))
+    if copy is None and deletion is None:
+        return False
+    copy_first = deletion is None or (copy is not None and copy <= deletion)
+    with transaction(engine) as session:
+        claim = (next_copy if copy_first else next_carrier_deletion)(session, now)
+    if claim is None:
+        return False
+    if copy_first:
+        copy_recording(engine, carrier, store, claim, now)
+    else:
+        delete_carrier_copy(engine, carrier, claim, now)
+    return True
+
+
+def copy_recording(engine: Engine, carrier: Carrier, store: RecordingStore, claim: Claim, now: datetime) -> bool:
+    """Copy, verify and mark stored; True when it is stored. ``now`` is when the work began."""
+    started = monotonic_seconds()
+    transfer = _Transfer(engine, carrier, store, claim, now, started)
+    try:
+        stored = transfer.run()
+    except LeaseLost:
+        return False
+    except Exception as error:
+        note_failure(engine, claim, _later(now, started), error)
+        return False
+    at = _later(now, started)
+    with transaction(engine) as session:
+        if changed(session, owned(claim).values(**_stored(stored, transfer.channels, at))):
+            log("ingest").info("recording_stored", recording_id=claim.recording_id, attempt=claim.attempts)
+            return True
+    _give_up_bytes(engine, store, claim)
+    return False
+
+
+def delete_carrier_copy(engine: Engine, carrier: Carrier, claim: Claim, now: datetime) -> bool:
+    """Delete the recording at the carrier; "not there" is success, anything else is tried again (P33)."""
+    started = monotonic_seconds()
+    try:
+        carrier.delete_recording(claim.carrier_recording_sid)
+    except CarrierNotFound:
+        pass
+    except Exception as error:
+        note_failure(engine, claim, _later(now, started), error)
+        return False
+    with transaction(engine) as session:
+        row = session.get_one(Recording, claim.recording_id, with_for_update=True)
+        row.carrier_copy_deleted_at, row.carrier_copy_due = _later(now, started), False
+        if row.lease_token == claim.lease_token:
+            row.attempts, row.lease_until_at, row.failure = 0, None, None
+        if row.state == RecordingState.REFUSED and row.stored_at is None:
+            row.purge_wanted = True  # a copy may have been under way when it was refused: the sweep makes sure
+        if row.state == RecordingState.PURGED:
+            row.carrier_recording_sid = None  # a report that came after the purge; nothing of it stays
+    return True
+
+
+class _Transfer:
+    """One pass of the bytes from the carrier to the store."""
+
+    def __init__(
+        self, engine: Engine, carrier: Carrier, store: RecordingStore, claim: Claim, now: datetime, started: float
+    ) -> None:
+        self._engine, self._carrier, self._store, self._claim = engine, carrier, store, claim
+        self._now, self._started, self._renewed = now, started, started
+        self._meter, self._digest = WavMeter(), hashlib.sha256()
+
+    @property
+    def channels(self) -> int | None:
+        """As the audio itself says."""
+        return self._meter.channels
+
+    def run(self) -> StoredObject:
+        """The verified object. Raises CopyFailed, LeaseLost, CarrierError or StoreError."""
+        if self._claim.attempts > 1 and (found := self._found()) is not None:
+            for _ in self._checked_media():
+                pass
+            if found.sha256 == self._digest.hexdigest():
+                return found
+        stored = self._store.put(self._claim.store_key, self._checked_media())
+        if stored.sha256 != self._digest.hexdigest():
+            raise CopyFailed("The store holds other bytes than were sent.", code="checksum_mismatch")
+        return stored
+
+    def _found(self) -> StoredObject | None:
+        """What an earlier try may have put before it could be recorded."""
+        try:
+            return self._store.stat(self._claim.store_key)
+        except ObjectMissing:
+            return None
+
+    def _checked_media(self) -> Iterator[bytes]:
+        """The carrier's bytes. Ends with an error, and so before the store completes the object, if they are wrong."""
+        self._meter, self._digest, size = WavMeter(), hashlib.sha256(), 0
+        media = self._carrier.open_media(self._claim.carrier_recording_sid, channels=2)
+        for chunk in media.chunks:
+            size += len(chunk)
+            self._meter.feed(chunk)
+            self._digest.update(chunk)
+            if monotonic_seconds() - self._renewed >= RENEW_SECONDS:
+                self._renew()
+            yield chunk
+        if size != media.size_bytes:
+            raise CopyFailed("The carrier sent fewer or more bytes than it announced.", code="length_mismatch")
+        self._check_duration()
+        self._renew()
+
+    def _check_duration(self) -> None:
+        seconds, announced = self._meter.duration_seconds, self._claim.duration_seconds
+        if seconds is None:
+            raise CopyFailed("What the carrier sent is not WAV audio.", code="not_wav")
+        if announced is not None and abs(seconds - announced) > DURATION_TOLERANCE_SECONDS:
+            raise CopyFailed("The audio is shorter or longer than the carrier said.", code="duration_mismatch")
+
+    def _renew(self) -> None:
+        at = _later(self._now, self._started)
+        still_wanted = or_(Recording.held, and_(Recording.expires_at > at, ~Recording.purge_wanted))
+        with transaction(self._engine) as session:
+            renewal = owned(self._claim).where(still_wanted)
+            if not changed(session, renewal.values(lease_until_at=at + timedelta(seconds=LEASE_SECONDS))):
+                raise LeaseLost("The recording is not to be copied any more.")
+        self._renewed = monotonic_seconds()
+
+
+def _stored(stored: StoredObject, channels: int | None, at: datetime) -> dict[str, Any]:
+    return {
+        "state": RecordingState.STORED,
+        "size_bytes": stored.size_bytes,
+        "sha256": stored.sha256,
+        "channels": channels,
+        "stored_at": at,
+        "carrier_copy_due": True,
+        "attempts": 0,
+        "next_attempt_at": at,
+        "lease_until_at": None,
+        "lease_token": None,
+        "failure": None,
+    }
+
+
+def _give_up_bytes(engine: Engine, store: RecordingStore, claim: Claim) -> None:
+    """The bytes are in the store, but the row has moved on while they were put: see that they do not stay.
+
+    Refused: the sweep deletes them. Purged: nothing would ever look at them again, so they are deleted here; where this
+    process may not delete, reconciliation finds an object without a row. Otherwise another process copies the same.
+    """
+    with transaction(engine) as session:
+        row = session.get_one(Recording, claim.recording_id, with_for_update=True)
+        state = row.state
+        if state == RecordingState.REFUSED:
+            row.purge_wanted = True
+    if state in (RecordingState.PURGING, RecordingState.PURGED):
+        answer = store.delete([claim.store_key])[claim.store_key]
+        if isinstance(answer, Exception):
+            log("ingest").error("orphan_left", recording_id=claim.recording_id, error=type(answer).__name__)
+
+
+def _later(now: datetime, started: float) -> datetime:
+    return now + timedelta(seconds=monotonic_seconds() - started)
