@@ -1,10 +1,13 @@
 """Conference rules: who may enter, when it starts and ends, and the events of it (twilio-voice.md §4.5, §5.2)."""
 
+import re
+
 from callcenter.simulator import sounds
 from callcenter.simulator.carrier import Carrier
 from callcenter.simulator.model import Conference, Participant
 from callcenter.simulator.timing import rfc2822, utc_now
 
+_CALL_SID = re.compile(r"CA[0-9a-f]{32}")
 _SUBSCRIPTION = {
     "conference-start": "start",
     "conference-end": "end",
@@ -64,10 +67,12 @@ def _text(value: bool) -> str:
 def enter(carrier: Carrier, conference: Conference, who: Participant) -> None:
     """Let a leg in; the conference starts with the second one if somebody may start it.
 
-    Raises EntryRefused: 16020 full, 16025 label taken, 13240 the coached call is not here.
+    Raises EntryRefused: 16020 full, 16025 label taken, 16026 label malformed, 13240 the coached call is not here.
     """
     if len(conference.participants) >= conference.max_participants:
         raise EntryRefused(16020, "conference is full")
+    if len(who.label) > 128 or "/" in who.label or _CALL_SID.fullmatch(who.label):
+        raise EntryRefused(16026, "a label has at most 128 characters, no slash, and is not a CallSid")
     if who.label and conference.find(who.label):
         raise EntryRefused(16025, f"participant label {who.label} is already in use")
     if who.coached_sid and who.coached_sid not in conference.participants:

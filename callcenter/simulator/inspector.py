@@ -6,7 +6,9 @@ from pathlib import Path
 from aiohttp import web
 
 _PAGES = Path(__file__).with_name("pages")
-_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'"
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; form-action 'self'"
+)
 _KINDS = {"inspector.html": "text/html", "inspector.js": "text/javascript", "inspector.css": "text/css"}
 
 

@@ -89,6 +89,9 @@ def end(carrier: Carrier, leg: Leg, status: str = "completed", sip_code: int | N
     for recording in carrier.recordings_of(leg):
         if recording.live:
             recordings.stop(carrier, recording)
+    if all(recording.finished.is_set() for recording in carrier.recordings_of(leg)):
+        leg.spoken.clear()
+        leg.heard.clear()
     leg.over.set()
     current = asyncio.current_task()
     for task in [leg.document, *leg.tasks]:

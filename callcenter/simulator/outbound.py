@@ -49,13 +49,15 @@ class Overrides:
 
     @classmethod
     def of(cls, url: str) -> "Overrides":
-        """Read `#ct=…&rt=…&tt=…&rc=…&rp=…`; what is absent keeps Twilio's default."""
+        """Read `#ct=…&rt=…&tt=…&rc=…&rp=…`; what is absent keeps Twilio's default. Raises ValueError."""
         given = dict(parse_qsl(urlsplit(url).fragment))
+        if unknown := set(given.get("rp", "ct").split(",")) - {"4xx", "5xx", "ct", "rt", "all"}:
+            raise ValueError(f"retry policy {', '.join(sorted(unknown))}")
         return cls(
             float(given.get("ct", 5000)) / 1000,
             float(given.get("rt", 15000)) / 1000,
             min(15.0, float(given.get("tt", 15000)) / 1000),
-            int(given.get("rc", 1)),
+            max(0, min(5, int(given.get("rc", 1)))),
             frozenset(given.get("rp", "ct").split(",")),
         )
 
@@ -132,7 +134,10 @@ class Outbound:
         event: str,
         rule: Rule | None,
     ) -> Answer:
-        overrides = Overrides.of(url)
+        try:
+            overrides = Overrides.of(url)
+        except ValueError as error:
+            raise RequestFailed(11243, url, "4xx", f"connection overrides: {error}") from error
         deadline = time.monotonic() + overrides.total
         for attempt in range(overrides.retries + 1):
             exchange = self._journal.open(

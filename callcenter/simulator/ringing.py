@@ -7,14 +7,14 @@ from callcenter.simulator.carrier import Behaviour, Carrier
 from callcenter.simulator.model import Leg
 
 _NOBODY = Behaviour(registered=False)
-_PATIENT_PHONE = Behaviour(answer_after_seconds=1.5)
+_TELEPHONE = Behaviour(answer_after_seconds=1.5)
 
 
 def behaviour_of(carrier: Carrier, leg: Leg) -> Behaviour:
     """How the called party behaves now; a softphone that nobody described is not registered, a telephone answers."""
     if leg.identity is not None:
         return carrier.clients.get(leg.identity, _NOBODY)
-    return carrier.phones.get(leg.to, _PATIENT_PHONE)
+    return carrier.phones.get(leg.to, _TELEPHONE)
 
 
 def _talking(carrier: Carrier, leg: Leg) -> bool:

@@ -3,7 +3,7 @@
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass, field
 
-from callcenter.simulator.twiml_rules import ATTRIBUTES, CHILDREN, NOT_PLAYED, VERBS
+from callcenter.simulator.twiml_rules import ATTRIBUTES, CHILDREN, NO_EFFECT, NOT_PLAYED, VERBS
 
 LONGEST = 64 * 1024
 
@@ -95,4 +95,6 @@ def _attributes(node: ElementTree.Element, warnings: list[tuple[int, str]]) -> d
             warnings.append((12200, f"<{node.tag} {name}> does not take the value {value!r}"))
         else:
             kept[name] = value
+            if (node.tag, name) in NO_EFFECT:
+                warnings.append((12400, f"<{node.tag} {name}> has no effect in the simulator"))
     return kept

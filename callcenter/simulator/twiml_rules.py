@@ -124,6 +124,11 @@ NOT_PLAYED = frozenset(
     {"Refer", "Connect", "Pay", "Prompt", "Sms", "Queue", "Sip", "Sim", "Application", "WhatsApp", "Stream"}
     | {"Siprec", "Transcription", "Task"}
 )
+# Valid, but without effect here: said on the inspector, because a test that relies on them would prove nothing.
+NO_EFFECT = frozenset(
+    {("Start", "action"), ("Gather", "speechTimeout"), ("Gather", "hints"), ("Dial", "hangupOnStar")}
+    | {("Dial", "recordingTrack"), ("Number", "sendDigits")}
+)
 QUEUE_WAIT_VERBS = frozenset({"Play", "Say", "Pause", "Hangup", "Redirect", "Leave", "Gather"})
 ROOM_VERBS = frozenset({"Play", "Say", "Pause", "Redirect"})
 NUMBER_URL_VERBS = frozenset({"Play", "Say", "Gather", "Hangup"})

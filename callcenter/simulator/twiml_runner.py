@@ -24,9 +24,12 @@ async def live(carrier: Carrier, leg: Leg, first: Fetch) -> None:
     """Run documents on a leg until it ends; what interrupts one (REST update, dequeue) supplies the next."""
     step: Fetch | None = first
     while step is not None and leg.live:
-        leg.document = asyncio.get_running_loop().create_task(_document(carrier, leg, step))
-        await asyncio.wait({leg.document})
-        finished, leg.document = leg.document, None
+        finished = leg.document = asyncio.get_running_loop().create_task(_document(carrier, leg, step))
+        try:
+            await asyncio.wait({finished})
+        finally:
+            finished.cancel()
+            leg.document = None
         if not finished.cancelled() and (error := finished.exception()):
             carrier.crashed(error, leg)
         await _farewells(carrier, leg)

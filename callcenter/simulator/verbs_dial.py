@@ -1,6 +1,7 @@
 """Dial: into a conference, or to softphones and telephones."""
 
 import asyncio
+from typing import Any
 
 from callcenter.simulator import conferences, legs, recordings, ringing
 from callcenter.simulator.model import Conference, Fetch, Hook, Leg, Participant
@@ -88,13 +89,22 @@ async def _inside(run: Run, noun: Element, conference: Conference, who: Particip
     finally:
         for task in (waiting, started, gone):
             task.cancel()
+            task.add_done_callback(_ignore)
+
+
+def _ignore(task: "asyncio.Task[Any]") -> None:
+    """What goes wrong with a wait document after the conference has begun concerns nobody."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def _waiting(run: Run, noun: Element, conference: Conference) -> None:
     """What is heard until the conference starts: the wait document once, silence for "", music without one."""
+    if conference.started.is_set():
+        return
     if "waitUrl" not in noun.attributes:
         await music(run)
-    if noun.get("waitUrl") and not conference.started.is_set():
+    if noun.get("waitUrl"):
         fetch = run.fetch(noun, "waitUrl", "waitMethod")
         params = {"ConferenceSid": conference.sid, "FriendlyName": conference.friendly_name}
         await run.play_document(run.carrier, run.leg, fetch, ROOM_VERBS, lambda: params)

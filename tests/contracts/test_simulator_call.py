@@ -1,4 +1,4 @@
-"""One whole call through the simulator, driven by the official client library and a signed-for door."""
+"""Whole calls through the simulator, driven by the official client library and a door that checks signatures."""
 
 import io
 import wave
@@ -8,9 +8,9 @@ import pytest
 import requests
 from twilio.base.exceptions import TwilioRestException
 
-from tests.contracts.simulator_rig import ACCOUNT_SID, AUTH_TOKEN, CLINIC, Rig, rig
+from tests.contracts.simulator_rig import ACCOUNT_SID, AUTH_TOKEN, CLINIC, Params, Rig, connect, fresh, rig, ring
 
-RECEPTIONIST = "receptionist_" + "1" * 32
+TALK = ({"wait": 3}, {"say": "I need an appointment"}, {"wait": 1}, {"hang_up": True})
 
 
 @pytest.fixture(scope="module")
@@ -21,68 +21,214 @@ def shared() -> Iterator[Rig]:
 
 @pytest.fixture
 def world(shared: Rig) -> Rig:
-    shared.control("POST", "/reset")
-    shared.door.answers.clear()
-    shared.door.received.clear()
-    shared.door.forged = 0
-    door = shared.door.url
-    number = {"voice_url": f"{door}/incoming", "voice_fallback_url": f"{door}/fallback", "status_callback": f"{door}/over"}
-    shared.control("PUT", "/numbers", {CLINIC: number})
-    shared.door.answers |= {
-        "/incoming": "<Response><Say>Welcome</Say><Enqueue waitUrl='/wait' action='/left'>q1</Enqueue></Response>",
-        "/wait": "<Response><Say>You are first</Say><Pause length='5'/></Response>",
-        "/left": "<Response/>",
-        "/caller": f"""<Response><Start><Recording name="r1" trim="do-not-trim" recordingStatusCallback="{door}/recorded"
-            recordingStatusCallbackEvent="in-progress completed absent"/></Start><Dial action="/after"><Conference
-            beep="false" endConferenceOnExit="true" statusCallback="/room" statusCallbackEvent="start end join leave hold"
-            >c-1</Conference></Dial></Response>""",
-        "/receptionist": """<Response><Dial><Conference waitUrl="" beep="false" endConferenceOnExit="false"
-            statusCallback="/room" statusCallbackEvent="start end join leave hold">c-1</Conference></Dial></Response>""",
-    }
-    return shared
+    return fresh(shared)
 
 
-def connect(world: Rig, *steps: dict[str, object]) -> tuple[str, str]:
-    """Caller waits, receptionist is rung and answers, both meet; returns both CallSids."""
-    world.control("PUT", f"/clients/{RECEPTIONIST}", {"answer_after_seconds": 1, "say": "Good morning, how can I help?"})
-    caller = world.place({"wait_for": "connected", "timeout": 120}, *steps)
-    waiting = world.door.wait_for("/wait", lambda p: p["CallSid"] == caller)
-    leg = world.client.calls.create(
-        to=f"client:{RECEPTIONIST}?offer=o1",
-        from_=CLINIC,
-        url=f"{world.door.url}/receptionist",
-        status_callback=f"{world.door.url}/leg",
-        status_callback_event=["initiated", "ringing", "answered", "completed"],
-        timeout=15,
-    )
-    world.door.wait_for("/room", lambda p: p["StatusCallbackEvent"] == "participant-join" and p["CallSid"] == leg.sid)
-    world.client.queues(waiting["QueueSid"]).members(caller).update(url=f"{world.door.url}/caller")
-    world.until(caller, lambda state: state["connected"])
-    return caller, str(leg.sid)
+def media_of(world: Rig, recording_sid: str, channels: int = 2) -> requests.Response:
+    path = f"/2010-04-01/Accounts/{ACCOUNT_SID}/Recordings/{recording_sid}.wav?RequestedChannels={channels}"
+    return requests.get(world.base + path, auth=(ACCOUNT_SID, AUTH_TOKEN), timeout=10)
 
 
-def test_a_call_is_greeted_queued_answered_recorded_and_its_recording_fetched_and_deleted(world: Rig) -> None:
-    caller, receptionist = connect(world, {"wait": 3}, {"say": "I need an appointment"}, {"wait": 1}, {"hang_up": True})
-    world.ended(caller)
+def recorded(world: Rig) -> Params:
+    return world.door.wait_for("/recorded", lambda p: p["RecordingStatus"] == "completed")
+
+
+def test_a_call_is_greeted_queued_answered_and_ended_without_a_complaint(world: Rig) -> None:
+    caller, receptionist = connect(world, *TALK, say="Good morning, how can I help?")
+    assert world.ended(caller)["status"] == "completed"
     world.ended(receptionist)
-    recorded = world.door.wait_for("/recorded", lambda p: p["RecordingStatus"] == "completed")
-    assert recorded["CallSid"] == caller
-    assert recorded["RecordingChannels"] == "2"
-    media = requests.get(
-        f"{world.base}/2010-04-01/Accounts/{ACCOUNT_SID}/Recordings/{recorded['RecordingSid']}.wav?RequestedChannels=2",
-        auth=(ACCOUNT_SID, AUTH_TOKEN),
-        timeout=10,
-    )
+    assert world.heard(caller)[0] == "Welcome"
+    assert world.heard(caller, "speech") == ["Good morning, how can I help?"]
+    assert world.heard(receptionist, "speech") == ["I need an appointment"]
+    assert world.door.wait_for("/over")["CallStatus"] == "completed"
+    assert (world.door.forged, world.alerts()) == (0, [])
+
+
+def test_the_recording_of_a_talk_is_a_two_channel_file_as_long_as_it_says(world: Rig) -> None:
+    caller, _ = connect(world, *TALK, say="Good morning")
+    told = recorded(world)
+    assert (told["CallSid"], told["RecordingChannels"]) == (caller, "2")
+    media = media_of(world, told["RecordingSid"])
     assert media.headers["Content-Length"] == str(len(media.content))
     with wave.open(io.BytesIO(media.content)) as file:
         assert file.getnchannels() == 2
-        assert abs(file.getnframes() / file.getframerate() - int(recorded["RecordingDuration"])) < 1
-    recording = world.client.recordings(recorded["RecordingSid"])
-    assert recording.fetch().status == "completed"
+        assert abs(file.getnframes() / file.getframerate() - int(told["RecordingDuration"])) < 1
+        assert all(any(file.readframes(file.getnframes())[side::4]) or file.rewind() for side in (0, 2))
+
+
+def test_a_deleted_recording_is_gone_but_for_its_metadata(world: Rig) -> None:
+    connect(world, *TALK)
+    recording = world.client.recordings(recorded(world)["RecordingSid"])
     assert recording.delete()
     with pytest.raises(TwilioRestException) as gone:
         recording.fetch()
     assert gone.value.status == 404
     assert recording.fetch(include_soft_deleted=True).status == "deleted"
-    assert world.door.forged == 0
-    assert world.alerts() == []
+    assert (
+        media_of(world, recording.sid if hasattr(recording, "sid") else recording._solution["sid"]).status_code == 404
+    )
+
+
+def test_card_details_are_silent_in_the_recording(world: Rig) -> None:
+    caller, _ = connect(world, {"wait": 60})
+    recording = world.client.calls(caller).recordings("Twilio.CURRENT")
+    assert recording.update(status="paused", pause_behavior="silence").status == "paused"
+    assert world.client.calls(caller).recordings.list()[0].status == "processing"
+    assert recording.update(status="in-progress").status == "in-progress"
+    assert recording.update(status="stopped").status == "stopped"
+
+
+def test_skipping_while_paused_makes_the_recording_shorter(world: Rig) -> None:
+    caller, _ = connect(world, {"wait": 60})
+    world.until(caller, lambda state: state["events"][-1]["at_seconds"] > 0)
+    recording = world.client.calls(caller).recordings("Twilio.CURRENT")
+    recording.update(status="paused", pause_behavior="skip")
+    world.control("POST", f"/calls/{caller}/say", {"text": "four nine two nine " * 10})
+    recording.update(status="in-progress")
+    world.control("POST", f"/calls/{caller}/say", {"text": "thank you very much for your patience"})
+    world.control("POST", f"/calls/{caller}/hang_up")
+    assert int(recorded(world)["RecordingDuration"]) < 12
+
+
+def test_leg_events_come_numbered_and_in_full(world: Rig) -> None:
+    caller, receptionist = connect(world, *TALK)
+    world.ended(receptionist)
+    world.door.wait_for("/leg", lambda p: p["CallStatus"] == "completed")
+    events = sorted(world.door.of("/leg"), key=lambda p: int(p["SequenceNumber"]))
+    assert [(p["SequenceNumber"], p["CallStatus"]) for p in events] == [
+        ("0", "initiated"),
+        ("1", "ringing"),
+        ("2", "in-progress"),
+        ("3", "completed"),
+    ]
+    assert {"Timestamp", "CallbackSource", "CallDuration"} <= set(events[3])
+    assert int(events[3]["CallDuration"]) >= 4
+
+
+def test_the_conference_ends_with_the_caller_and_everybody_hears_of_it(world: Rig) -> None:
+    caller, receptionist = connect(world, {"hang_up": True})
+    over = world.door.wait_for("/room", lambda p: p["StatusCallbackEvent"] == "conference-end")
+    assert over["ReasonConferenceEnded"] == "participant-with-end-conference-on-exit-left"
+    assert (over["CallSidEndingConference"], over["ParticipantLabelEndingConference"]) == (caller, "caller")
+    left = {p["CallSid"]: p for p in world.door.of("/room") if p["StatusCallbackEvent"] == "participant-leave"}
+    assert left[caller]["ReasonParticipantLeft"] == "participant_hung_up"
+    assert left[receptionist]["ReasonParticipantLeft"] == "moderator_ended_conference"
+
+
+def test_a_receptionist_who_leaves_leaves_the_caller_alone_in_the_room(world: Rig) -> None:
+    caller, receptionist = connect(world, {"wait": 300}, hang_up_after_seconds=1)
+    world.ended(receptionist)
+    world.door.wait_for("/room", lambda p: p["StatusCallbackEvent"] == "participant-leave")
+    state = world.call(caller)
+    assert (state["live"], state["conference"]) == (True, "c-1")
+
+
+def test_a_held_caller_hears_the_hold_document_once_and_nothing_of_the_talk(world: Rig) -> None:
+    caller, receptionist = connect(world, {"wait": 300})
+    room = world.client.conferences.list(status="in-progress", friendly_name="c-1")[0]
+    held = (
+        world.client.conferences(room.sid).participants("caller").update(hold=True, hold_url=world.door.url + "/hold")
+    )
+    assert held.hold is True
+    world.door.wait_for("/hold")
+    assert [request.method for request in world.door.received if request.path == "/hold"] == ["GET"]
+    world.control("POST", f"/calls/{receptionist}/say", {"text": "What a noise here"})
+    assert world.heard(caller, "speech") == []
+    world.client.conferences(room.sid).participants(caller).update(hold=False)
+    world.control("POST", f"/calls/{receptionist}/say", {"text": "I am back"})
+    assert world.heard(caller, "speech") == ["I am back"]
+    events = [p["StatusCallbackEvent"] for p in world.door.of("/room")]
+    assert {"participant-hold", "participant-unhold"} <= set(events)
+
+
+def test_end_conference_on_exit_of_a_held_participant_does_not_change(world: Rig) -> None:
+    caller, _ = connect(world, {"wait": 300})
+    room = world.client.conferences.list(friendly_name="c-1")[0].sid
+    who = world.client.conferences(room).participants(caller)
+    who.update(hold=True)
+    who.update(end_conference_on_exit=False)
+    assert who.fetch().end_conference_on_exit is True
+
+
+def test_a_removed_participant_goes_on_with_the_next_verb(world: Rig) -> None:
+    caller, receptionist = connect(world, {"wait": 300})
+    room = world.client.conferences.list(friendly_name="c-1")[0].sid
+    assert world.client.conferences(room).participants(receptionist).delete()
+    world.ended(receptionist)
+    assert world.heard(receptionist) == ["Bye"]
+    assert world.call(caller)["live"]
+
+
+def test_ending_the_conference_by_rest_sends_the_caller_to_the_dial_action(world: Rig) -> None:
+    caller, _ = connect(world, {"wait": 300})
+    room = world.client.conferences.list(friendly_name="c-1")[0].sid
+    assert world.client.conferences(room).update(status="completed").status == "completed"
+    world.ended(caller)
+    assert world.door.of("/after")[0]["DialCallStatus"] == "answered"
+    assert world.heard(caller)[-1] == "Afterwards"
+    assert world.client.conferences(room).participants.list() == []
+
+
+def test_the_second_dequeue_of_one_caller_fails(world: Rig) -> None:
+    caller, _ = connect(world, {"wait": 300})
+    queue = world.door.of("/wait")[0]["QueueSid"]
+    with pytest.raises(TwilioRestException) as refused:
+        world.client.queues(queue).members(caller).update(url=world.door.url + "/caller")
+    assert (refused.value.status, refused.value.code) == (404, 20404)
+    assert world.door.of("/left")[0]["QueueResult"] == "redirected"
+
+
+def test_a_second_leg_with_the_same_label_is_not_let_in(world: Rig) -> None:
+    world.door.answers["/receptionist"] = (
+        str(world.door.answers["/caller"]).replace("<Start>", "<Stop>").replace("</Start>", "</Stop>")
+    )
+    world.door.answers["/incoming"] = "<Response><Redirect>/caller</Redirect></Response>"
+    first = world.place({"wait": 300})
+    world.until(first, lambda state: state["conference"] == "c-1")
+    second = world.place({"wait": 300})
+    world.ended(second)
+    assert 16025 in world.alerts()
+    assert world.call(first)["live"]
+
+
+def test_a_softphone_in_a_call_ignores_further_invites(world: Rig) -> None:
+    connect(world, {"wait": 300})
+    second = ring(world, timeout=5)
+    assert world.ended(second)["status"] == "no-answer"
+    assert world.ended(second)["duration_seconds"] == 0
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "status"),
+    [
+        ({"registered": False}, "no-answer"),
+        ({"action": "decline"}, "busy"),
+        ({"action": "ignore"}, "no-answer"),
+        ({"answer_after_seconds": "never"}, "no-answer"),
+        ({"action": "answer"}, "completed"),
+    ],
+)
+def test_what_a_receptionist_does_decides_how_her_leg_ends(world: Rig, behaviour: Params, status: str) -> None:
+    world.door.answers["/receptionist"] = "<Response><Say>Hello</Say></Response>"
+    world.control("PUT", "/clients/receptionist_" + "1" * 32, behaviour)
+    assert world.ended(ring(world, timeout=5))["status"] == status
+
+
+def test_a_withdrawn_ring_is_cancelled(world: Rig) -> None:
+    world.control("PUT", "/clients/receptionist_" + "1" * 32, {"answer_after_seconds": None})
+    leg = ring(world)
+    world.until(leg, lambda state: state["status"] == "ringing")
+    assert world.client.calls(leg).update(status="canceled").status == "canceled"
+
+
+def test_cancelling_an_answered_leg_does_nothing(world: Rig) -> None:
+    _, receptionist = connect(world, {"wait": 300})
+    assert world.client.calls(receptionist).update(status="canceled").status == "in-progress"
+    assert world.client.calls(receptionist).update(status="completed").status == "completed"
+
+
+def test_the_callers_number_is_withheld_on_request(world: Rig) -> None:
+    world.place(scenario="withheld") if False else world.control(
+        "POST", "/calls", {"scenario": "withheld", "to": CLINIC}
+    )
+    assert world.door.wait_for("/incoming")["From"] == "anonymous"
