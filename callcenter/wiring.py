@@ -14,7 +14,7 @@ from callcenter.ports import Carrier, RecordingStore
 
 
 def load_settings() -> Settings:
-    """The settings of this process from its environment; sets the development clock offset. Raises ConfigurationError."""
+    """The settings of this process from its environment; sets the clock offset too. Raises ConfigurationError."""
     settings = config.load(os.environ)
     clock.set_offset(settings.clock_offset_seconds)
     return settings

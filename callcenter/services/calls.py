@@ -65,7 +65,7 @@ def _insert(session: Session, incoming: IncomingCall, *, voice: VoiceSettings, n
         carrier_call_sid=incoming.carrier_call_sid,
         from_number=incoming.from_number,
         to_number=incoming.to_number,
-        caller_id=matched.caller.id if matched.caller else None,
+        caller_id=matched[0].id if len(matched) == 1 else None,
         clinic_was_closed=not clinics.clinic_is_open(session, clinic, now),
         recording_wanted=clinic.recording_enabled,
         started_at=now,
