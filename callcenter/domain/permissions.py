@@ -9,11 +9,11 @@ from enum import StrEnum
 
 from callcenter.domain.receptionists import Role
 from callcenter.domain.recordings import Purpose
-from callcenter.errors import Forbidden, NotFound
+from callcenter.errors import Forbidden
 
 
 class Permission(StrEnum):
-    """What may be allowed to a role. Calls are further limited by ``sees_call``, audio by ``may_listen``."""
+    """What may be allowed to a role. Calls are further limited in ``services/call_log``, audio by ``may_listen``."""
 
     CALL_ACTIONS = "call_actions"
     FILE_RESULTS = "file_results"
@@ -92,21 +92,6 @@ def require(actor: Actor, permission: Permission) -> None:
     """Raise Forbidden when the role does not allow it."""
     if not can(actor, permission):
         raise Forbidden(f"The role {actor.role} does not allow this.")
-
-
-def require_clinic(actor: Actor, clinic_id: str) -> None:
-    """Raise NotFound when the clinic is not in view: a stranger must not learn that it exists."""
-    if not actor.reaches(clinic_id):
-        raise NotFound("There is no such clinic.")
-
-
-def sees_call(actor: Actor, *, clinic_id: str, receptionist_id: str | None) -> bool:
-    """Whether a call is in view: receptionists see the calls they handled, all others those of their clinics."""
-    if not actor.reaches(clinic_id):
-        return False
-    if actor.role == Role.RECEPTIONIST:
-        return receptionist_id is not None and receptionist_id == actor.user_id
-    return True
 
 
 @dataclass(frozen=True)

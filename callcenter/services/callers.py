@@ -1,6 +1,5 @@
 """Callers: the people who ring one clinic. Nothing here ever looks across clinics (P6)."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
@@ -15,21 +14,15 @@ from callcenter.services.access import in_view
 from callcenter.services.paging import DEFAULT_LIMIT, Page, after, check_limit, page_of, read_cursor
 
 
-@dataclass(frozen=True)
-class CallerMatch:
-    """Who a number may be: ``caller`` only when exactly one, else all of them as ``choices`` (none is ever guessed)."""
+def match_caller(session: Session, clinic_id: str, number: str | None) -> list[Caller]:
+    """The clinic's callers with an E.164 number. One is the caller; several are choices, and none of them is guessed.
 
-    caller: Caller | None
-    choices: tuple[Caller, ...]
-
-
-def match_caller(session: Session, clinic_id: str, number: str | None) -> CallerMatch:
-    """The clinic's callers with an E.164 number; a withheld number (None) matches nobody."""
+    A withheld number (None) matches nobody.
+    """
     if number is None:
-        return CallerMatch(None, ())
+        return []
     query = select(Caller).where(Caller.clinic_id == clinic_id, Caller.number == number)
-    found = tuple(session.scalars(query.order_by(Caller.name, Caller.id)))
-    return CallerMatch(found[0] if len(found) == 1 else None, found)
+    return list(session.scalars(query.order_by(Caller.name, Caller.id)))
 
 
 def find_or_create_caller(

@@ -1,4 +1,4 @@
-"""Clinics: adding them, their people and services, their hours, and finding the one that was dialled."""
+"""Clinics: adding them, their practitioners, services and hours."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -70,11 +70,6 @@ def find_clinic(session: Session, slug: str, actor: Actor) -> Clinic:
     if clinic is None or not actor.reaches(clinic.id):
         raise NotFound("There is no such clinic.")
     return clinic
-
-
-def clinic_by_number(session: Session, number: str) -> Clinic | None:
-    """The clinic that owns an E.164 number now (F35), or None."""
-    return session.scalar(select(Clinic).join(ClinicNumber).where(ClinicNumber.number == number))
 
 
 def add_practitioner(session: Session, clinic: Clinic, *, name: str, now: datetime) -> Practitioner:
