@@ -47,7 +47,9 @@ class Carrier:
         """A carrier in front of a new application on ``engine``."""
         return cls(create_app(settings(state_dir, **more), engine))
 
-    def post(self, url: str, fields: Mapping[str, str] | None = None, *, token: str = TOKEN, **more: str) -> TestResponse:
+    def post(
+        self, url: str, fields: Mapping[str, str] | None = None, *, token: str = TOKEN, **more: str
+    ) -> TestResponse:
         """A signed post with the account, the caller's leg and ``fields``; ``url`` may be absolute, with a fragment."""
         return self.send(url, {"AccountSid": ACCOUNT, "CallSid": CALLER} | dict(fields or {}) | more, token=token)
 

@@ -4,11 +4,10 @@ import re
 
 from sqlalchemy import Engine, select
 
+from callcenter.clock import now
 from callcenter.db import reading, transaction
-from callcenter.domain.calls import CallState
-from callcenter.models import Call, Offer, Receptionist
-from callcenter.models.base import new_id
-from tests.factories import NOW
+from callcenter.models import Call
+from callcenter.services import queueing
 from tests.webhooks.door import Carrier, only, said, target_of, twiml, verbs
 
 QUEUE = {"QueueSid": "QU" + "d" * 32, "QueuePosition": "1", "QueueTime": "3"}
@@ -34,7 +33,7 @@ def test_a_waiting_caller_hears_her_place_and_music_and_can_press_a_key(carrier:
 def test_receptionist_and_caller_meet_in_the_same_conference(carrier: Carrier, engine: Engine) -> None:
     wait = only(twiml(carrier.rings()), "Enqueue").attrib["waitUrl"]
     carrier.post(wait, QUEUE)
-    offer_id = _offer(engine)
+    offer_id = _offer(carrier, engine)
     hers = twiml(carrier.post(f"/webhooks/voice/offers/{offer_id}/answer", CallSid=RECEPTIONIST_LEG))
     his = twiml(carrier.post(re.sub("wait#.*", "next", wait)))
     assert only(hers, "Conference").text == only(his, "Conference").text
@@ -49,22 +48,9 @@ def test_a_repeated_first_request_gets_the_same_answer_and_no_second_call(carrie
         assert len(session.scalars(select(Call)).all()) == 1
 
 
-def _offer(engine: Engine) -> str:
-    """What the dispatcher would have written."""
+def _offer(carrier: Carrier, engine: Engine) -> str:
+    """What the worker would do: offer the call to the receptionist."""
     with transaction(engine) as session:
-        call = session.scalars(select(Call)).one()
-        assert call.state == CallState.QUEUED
-        receptionist = session.scalars(select(Receptionist)).one()
-        offer = Offer(
-            id=new_id(),
-            clinic_id=call.clinic_id,
-            call_id=call.id,
-            receptionist_id=receptionist.user_id,
-            turn=call.turn,
-            created_at=NOW,
-            ring_until_at=NOW,
-        )
-        session.add(offer)
-        session.flush()
-        receptionist.current_call_id, receptionist.current_offer_id = call.id, offer.id
+        offer = queueing.dispatch(session, voice=carrier.door.settings.voice, now=now())
+        assert offer is not None
         return offer.id
