@@ -15,6 +15,7 @@ from callcenter.domain.receptionists import Role
 from callcenter.domain.text_rules import clean_text
 from callcenter.errors import BadInput, Conflict, NotFound
 from callcenter.models import AccessEntry, ApiKey, ApiKeyClinic, Assignment, Clinic, User
+from callcenter.services.rows import find_row
 
 KEY_PREFIX = "cck_"
 LONGEST_KEY = 100
@@ -79,7 +80,7 @@ def clinic_ids_of_user(session: Session, user_id: str) -> frozenset[str]:
 
 def revoke_api_key(session: Session, api_key_id: str, *, now: datetime) -> ApiKey:
     """The key is refused from the next request on. Raises NotFound, or Conflict when it was revoked before."""
-    key = session.get(ApiKey, api_key_id)
+    key = find_row(session, ApiKey, api_key_id)
     if key is None:
         raise NotFound("There is no such API key.")
     if key.revoked_at is not None:

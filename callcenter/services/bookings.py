@@ -21,6 +21,7 @@ from callcenter.errors import BadInput, Conflict, NotFound
 from callcenter.models import Booking, BookingChange, BookingSlot, Clinic, Practitioner, Service
 from callcenter.services.callers import find_or_create_caller
 from callcenter.services.clinics import opening_bands
+from callcenter.services.rows import find_row
 
 LONGEST_NOTE = 300
 
@@ -73,7 +74,7 @@ def make_booking(
 
 def find_booking(session: Session, booking_id: str, actor: Actor) -> Booking:
     """The booking. Raises NotFound, also for one that is not in the actor's view."""
-    booking = session.get(Booking, booking_id)
+    booking = find_row(session, Booking, booking_id)
     if booking is None or not actor.reaches(booking.clinic_id):
         raise NotFound("There is no such booking.")
     return booking
@@ -135,7 +136,7 @@ def booking_history(session: Session, booking: Booking) -> list[BookingChange]:
 
 
 def _service(session: Session, clinic_id: str, service_id: str) -> Service:
-    service = session.get(Service, service_id)
+    service = find_row(session, Service, service_id)
     if service is None or service.clinic_id != clinic_id or service.disabled_at is not None:
         raise NotFound("The clinic has no such service.")
     return service
@@ -150,11 +151,11 @@ def _check_open(session: Session, clinic: Clinic, starts_at: datetime, ends_at: 
 def _lock_diaries(session: Session, clinic_id: str, practitioner_id: str, other_id: str | None = None) -> None:
     """Wait for other changes of these diaries, always in the same order. A weaker lock than FOR UPDATE is enough: rows
     that point to a practitioner may be inserted meanwhile. Raises NotFound when the first is not the clinic's."""
-    query = select(Practitioner).where(Practitioner.id.in_({practitioner_id, other_id or practitioner_id}))
-    locked = session.scalars(query.order_by(Practitioner.id).with_for_update(key_share=True)).all()
-    practitioner = next((row for row in locked if row.id == practitioner_id), None)
+    practitioner = find_row(session, Practitioner, practitioner_id)
     if practitioner is None or practitioner.clinic_id != clinic_id or practitioner.disabled_at is not None:
         raise NotFound("The clinic has no such practitioner.")
+    query = select(Practitioner.id).where(Practitioner.id.in_({practitioner_id, other_id or practitioner_id}))
+    session.execute(query.order_by(Practitioner.id).with_for_update(key_share=True))
 
 
 def _change(session: Session, booking: Booking, version: int, **values: object) -> Booking:

@@ -14,6 +14,7 @@ from callcenter.models import Booking, BookingLink, Call
 from callcenter.services.call_log import find_call
 from callcenter.services.call_rows import locked
 from callcenter.services.receptionists import finish_wrap_up_of_call
+from callcenter.services.rows import find_row
 
 LONGEST_REASON = 300
 
@@ -27,7 +28,7 @@ def link_booking(
     unless it has a stronger one. Raises NotFound for a call that is not in view and a booking of another clinic.
     """
     call = _locked_in_view(session, actor, call_id)
-    booking = session.get(Booking, booking_id)
+    booking = find_row(session, Booking, booking_id)
     if booking is None or booking.clinic_id != call.clinic_id:
         raise NotFound("There is no such booking.")
     link = _find_link(session, call.id, booking.id, action)

@@ -66,7 +66,8 @@ def list_clinics(session: Session, actor: Actor) -> list[Clinic]:
 
 def find_clinic(session: Session, slug: str, actor: Actor) -> Clinic:
     """The clinic with its numbers. Raises NotFound, also for one that is not in the actor's view."""
-    clinic = session.scalar(select(Clinic).options(selectinload(Clinic.numbers)).where(Clinic.slug == slug))
+    query = select(Clinic).options(selectinload(Clinic.numbers)).where(Clinic.slug == slug)
+    clinic = session.scalar(query) if _SLUG.fullmatch(slug) else None
     if clinic is None or not actor.reaches(clinic.id):
         raise NotFound("There is no such clinic.")
     return clinic

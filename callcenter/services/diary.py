@@ -17,6 +17,7 @@ from callcenter.models import Booking, BookingSlot, Caller, Clinic, Practitioner
 from callcenter.services.access import in_view
 from callcenter.services.clinics import opening_bands
 from callcenter.services.paging import DEFAULT_LIMIT, Page, after, check_limit, page_of, read_cursor
+from callcenter.services.rows import find_row
 
 LONGEST_SEARCH_DAYS = 31
 OFFER_STEP_MINUTES = 15
@@ -109,7 +110,7 @@ def free_slots(
     if to_at - now > timedelta(days=FURTHEST_AHEAD_DAYS):
         raise BadInput(f"The search must end within {FURTHEST_AHEAD_DAYS} days.")
     check_limit(limit)
-    service = session.get(Service, service_id)
+    service = find_row(session, Service, service_id)
     if service is None or service.clinic_id != clinic.id or service.disabled_at is not None:
         raise NotFound("The clinic has no such service.")
     practitioners = _practitioners(session, clinic, practitioner_id)
@@ -126,12 +127,12 @@ def free_slots(
 
 def _practitioners(session: Session, clinic: Clinic, practitioner_id: str | None) -> list[str]:
     query = select(Practitioner.id).where(Practitioner.clinic_id == clinic.id, Practitioner.disabled_at.is_(None))
-    if practitioner_id is not None:
-        query = query.where(Practitioner.id == practitioner_id)
     found = list(session.scalars(query.order_by(Practitioner.name, Practitioner.id)))
-    if practitioner_id is not None and not found:
+    if practitioner_id is None:
+        return found
+    if practitioner_id not in found:
         raise NotFound("The clinic has no such practitioner.")
-    return found
+    return [practitioner_id]
 
 
 def _taken(session: Session, clinic: Clinic, span: Span) -> set[tuple[str, datetime]]:

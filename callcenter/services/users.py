@@ -60,8 +60,8 @@ def add_user(
 
 
 def find_user(session: Session, email: str) -> User:
-    """The user with this address. Raises NotFound."""
-    user = session.scalar(select(User).where(User.email == email.strip().lower()))
+    """The user with this address. Raises NotFound, or BadInput for what is no address."""
+    user = session.scalar(select(User).where(User.email == clean_email(email)))
     if user is None:
         raise NotFound("There is no such user.")
     return user
