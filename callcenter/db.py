@@ -114,7 +114,7 @@ def reading(engine: Engine) -> Iterator[Session]:
             try:
                 yield session
             finally:
-                session.rollback()
+                session.close()  # not rollback: that would expire what the caller goes on reading
                 connection.exec_driver_sql("PRAGMA query_only=OFF")
         else:
             yield session

@@ -546,6 +546,7 @@ def upgrade() -> None:
                 "sync_hold",
                 "sync_recording",
                 "ensure_recording",
+                "check_recording",
                 "verify_call",
                 "sweep_legs",
                 name="command_kind",
