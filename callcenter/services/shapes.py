@@ -4,7 +4,6 @@ Times are aware UTC, written with ``Z``; spans are seconds. ``model_dump(mode="j
 """
 
 from datetime import datetime
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,6 +19,7 @@ from callcenter.domain.calls import (
     OfferState,
     Outcome,
 )
+from callcenter.domain.receptionists import Activity, Presence
 from callcenter.domain.recordings import PauseReason, RecordingKind, RecordingState
 
 
@@ -160,8 +160,17 @@ class SearchPage(CallPage):
     search: str
 
 
-class RequestedState(Shape):
-    """What was asked for has been noted and is being done; the call shows when it is."""
+class ReceptionistShape(Shape):
+    """A receptionist at work. ``identity`` is her softphone's name at the carrier."""
 
-    call_id: str
-    requested: Literal["held", "unheld", "ended", "paused", "resumed", "refused"]
+    id: str
+    email: str
+    name: str
+    identity: str
+    presence: Presence
+    presence_reason: str | None
+    activity: Activity
+    reachable: bool = Field(description="Whether her softphone has shown a sign of life in the last 30 seconds.")
+    current_call_id: str | None
+    wrap_up_ends_at: datetime | None
+    clinics: list[str] = Field(description="Slugs of the clinics she answers for, as far as the reader may see them.")
