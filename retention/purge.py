@@ -1,0 +1,174 @@
+"""The sweep: everything that has expired is removed everywhere, proved to be gone, and only then forgotten (R4).
+
+For each batch of leased recordings: 1. delete every version in the store · 2. prove by a fresh listing that nothing is
+left · 3. delete the carrier's copy · 4. in one transaction blank the row and write the ledger. A failure at any step
+leaves the recording due, with a later next attempt; every step may be repeated (R6). Correctness comes from the leases:
+any number of sweeps may run at once.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Engine
+
+from callcenter.db import reading, transaction
+from callcenter.logs import log
+from callcenter.ports import Carrier, RecordingStore
+from retention import brakes
+from retention.due import Claimed, Why, claim, count_due, count_held, forget_waiting
+from retention.ledger import forget, postpone
+from retention.removal import Removed, Remover
+from retention.trusted_time import trusted_now
+
+BATCH = 100
+
+
+@dataclass
+class SweepResult:
+    """What a sweep found and did, in recordings. ``skipped`` is due and was left: claimed by another sweep, waiting for
+    its next attempt, or the sweep was stopped. ``brakes`` says in a sentence each why something was braked."""
+
+    due: int = 0
+    deleted: int = 0
+    failed: int = 0
+    held: int = 0
+    skipped: int = 0
+    braked: int = 0
+    dry_run: bool = False
+    brakes: list[str] = field(default_factory=list)
+
+    @property
+    def clean(self) -> bool:
+        """Nothing failed and nothing was braked (R13)."""
+        return self.failed == 0 and self.braked == 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """For output and heartbeats."""
+        return asdict(self)
+
+
+def sweep(
+    engine: Engine,
+    store: RecordingStore,
+    carrier: Carrier,
+    *,
+    actor_id: str = "retention",
+    confirmed: bool = False,
+    dry_run: bool = False,
+    at_once: bool = False,
+    clock: Callable[[], datetime] | None = None,
+    keep_going: Callable[[], bool] = lambda: True,
+    progress: Callable[[SweepResult], None] = lambda _: None,
+) -> SweepResult:
+    """Purge what is due and answer with the counts.
+
+    ``confirmed`` lifts the brakes for this sweep and is logged under ``actor_id``; ``dry_run`` changes nothing;
+    ``at_once`` also tries what waits for a later attempt. ``clock`` is the trusted time (default: the database's).
+    ``keep_going`` is asked before each batch; ``progress`` is told after each. Raises ClocksDiffer.
+    """
+    run = _Sweep(engine, store, carrier, clock or partial(trusted_now, engine), SweepResult(dry_run=dry_run))
+    run.look(confirmed=confirmed, actor_id=actor_id)
+    if not dry_run:
+        if at_once:
+            with transaction(engine, wake=False) as session:
+                forget_waiting(session, run.started_at)
+        run.purge_all(keep_going, progress)
+    result = run.result
+    result.skipped = max(0, result.due - result.deleted - result.failed - result.braked)
+    log("retention").info("sweep", counts={k: v for k, v in result.as_dict().items() if isinstance(v, int)})
+    return result
+
+
+class _Sweep:
+    """One run."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: RecordingStore,
+        carrier: Carrier,
+        clock: Callable[[], datetime],
+        result: SweepResult,
+    ) -> None:
+        self.engine, self.store, self.clock, self.result = engine, store, clock, result
+        self.remover = Remover(engine, store, carrier)
+        self.started_at = clock()
+        self.braked_clinics: set[str] = set()
+        self.only_wanted = False
+
+    def look(self, *, confirmed: bool, actor_id: str) -> None:
+        """Count what is due at the start of the sweep, and see whether a brake stops it (R11)."""
+        now, uptime = self.started_at, brakes.read_uptime()
+        with reading(self.engine) as session:
+            expired = count_due(session, Why.EXPIRED, now)
+            self.result.due = sum(expired.values()) + sum(count_due(session, Why.WANTED, now).values())
+            self.result.held = count_held(session, now)
+            jump = brakes.jumped_seconds(session, now, uptime)
+            too_much = brakes.braked_clinics(session, now)
+        if not confirmed:
+            self._brake(expired, too_much, jump)
+        if self.result.dry_run:
+            return
+        with transaction(self.engine, wake=False) as session:
+            if confirmed:
+                brakes.log_lifted(session, list(too_much), actor_id=actor_id, now=now)
+            if confirmed or not jump:
+                brakes.remember_sweep(session, now, uptime, actor_id)
+
+    def _brake(self, expired: dict[str, int], too_much: dict[str, int], jump: float) -> None:
+        if jump and expired:
+            self.only_wanted = True
+            self.result.braked = sum(expired.values())
+            hours = jump / 3600
+            self.result.brakes.append(f"The clock has jumped {hours:.1f} h since the last sweep; is it right?")
+        elif too_much:
+            self.braked_clinics = set(too_much)
+            self.result.braked = sum(too_much.values())
+            self.result.brakes += [
+                f"Clinic {clinic_id}: {count} recordings are due at once, more than a sweep deletes unasked."
+                for clinic_id, count in too_much.items()
+            ]
+        for clinic_id in self.braked_clinics:
+            log("retention").error("sweep_braked", clinic_id=clinic_id, count=too_much[clinic_id])
+        if self.only_wanted:
+            log("retention").error("sweep_braked", kind="clock_jump", seconds=round(jump))
+
+    def purge_all(self, keep_going: Callable[[], bool], progress: Callable[[SweepResult], None]) -> None:
+        """Batch after batch until nothing is left that may be taken."""
+        for why in (Why.WANTED,) if self.only_wanted else (Why.WANTED, Why.EXPIRED):
+            while keep_going():
+                now = self.clock()
+                with transaction(self.engine, wake=False) as session:
+                    batch = claim(
+                        session,
+                        why,
+                        due_at=self.started_at,
+                        now=now,
+                        limit=BATCH,
+                        without_clinics=self.braked_clinics if why == Why.EXPIRED else (),
+                    )
+                if not batch:
+                    break
+                store_works = self._purge(batch, why)
+                progress(self.result)
+                if not store_works:
+                    log("retention").error("sweep_paused", count=len(batch))
+                    return
+
+    def _purge(self, batch: list[Claimed], why: Why) -> bool:
+        """One batch through all steps. False when everything failed and the store itself is to blame (F6)."""
+        answers = self.remover.remove(batch)
+        now = self.clock()
+        with transaction(self.engine, wake=False) as session:
+            for one in batch:
+                answer = answers[one.recording_id]
+                if isinstance(answer, Removed):
+                    self.result.deleted += forget(session, one, why, answer, now)
+                else:
+                    self.result.failed += 1
+                    postpone(session, one, answer, now)
+        all_failed = not any(isinstance(answer, Removed) for answer in answers.values())
+        return not (all_failed and self.store.check())

@@ -1,0 +1,114 @@
+"""Removing the bytes of a recording: every version in the store, proved to be gone, then the carrier's copy (R4–R8)."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from callcenter.db import reading
+from callcenter.errors import CallcenterError, CarrierNotFound, CarrierUnavailable, StoreError
+from callcenter.logs import log
+from callcenter.ports import Carrier, RecordingStore
+from retention.due import Claimed, known_carrier_sids
+
+NEVER_MADE = "never_made"
+VERIFYING_THREADS = 8
+CARRIER_TRIES_BEFORE_PAUSE = 5
+"""So many failures of the carrier in a row, and this sweep asks it no more (R15)."""
+
+
+@dataclass(frozen=True)
+class Removed:
+    """Proof for the ledger: versions deleted in the store (none are left), and what became of the carrier's copy."""
+
+    versions: int
+    carrier_copy: str
+
+
+class Remover:
+    """Removes batches of claimed recordings for one sweep. Everything may be repeated: "not there" is success."""
+
+    def __init__(self, engine: Engine, store: RecordingStore, carrier: Carrier) -> None:
+        self._engine, self._store, self._carrier = engine, store, carrier
+        self._carrier_failures = 0
+
+    def remove(self, batch: Sequence[Claimed]) -> dict[str, Removed | CallcenterError]:
+        """By recording id: the proof, or the error of the step that failed."""
+        answers: dict[str, Removed | CallcenterError] = {}
+        for one, deleted in zip(batch, self._delete_bytes(batch), strict=True):
+            if isinstance(deleted, CallcenterError):
+                answers[one.recording_id] = deleted
+                continue
+            try:
+                answers[one.recording_id] = Removed(deleted, self._delete_carrier_copies(one))
+            except Exception as error:  # one poisoned recording never blocks the rest (R15)
+                answers[one.recording_id] = _named(error)
+        return answers
+
+    def _delete_bytes(self, batch: Sequence[Claimed]) -> list[int | CallcenterError]:
+        """For each: how many versions were deleted and are proved to be gone, or the error."""
+        keys = [one.store_key for one in batch]
+        answers: Mapping[str, int | Exception]
+        try:
+            answers = self._store.delete(keys)
+        except Exception as error:
+            answers = dict.fromkeys(keys, error)
+        with ThreadPoolExecutor(VERIFYING_THREADS) as threads:
+            left = list(threads.map(self._versions_left, keys))
+        return [_verdict(answers.get(key, 0), remaining) for key, remaining in zip(keys, left, strict=True)]
+
+    def _versions_left(self, key: str) -> int | Exception:
+        try:
+            return self._store.versions(key)
+        except Exception as error:
+            return error
+
+    def _delete_carrier_copies(self, one: Claimed) -> str:
+        """Delete what the carrier holds of it; says for the ledger what was found there."""
+        if one.carrier_copy_deleted_at is not None:
+            return "deleted_before"
+        if self._carrier_failures >= CARRIER_TRIES_BEFORE_PAUSE:
+            raise CarrierUnavailable("The carrier failed too often in this sweep.", maybe_done=False)
+        try:
+            sids = [one.carrier_recording_sid] if one.carrier_recording_sid else self._unknown_sids(one)
+            found = [self._delete_at_carrier(sid) for sid in sids]
+        except CarrierUnavailable:
+            self._carrier_failures += 1
+            raise
+        self._carrier_failures = 0
+        return NEVER_MADE if not found else "deleted" if any(found) else "not_there"
+
+    def _unknown_sids(self, one: Claimed) -> list[str]:
+        """Its callback never came: recordings of its leg that belong to no other row."""
+        if one.carrier_call_sid is None:
+            return []
+        try:
+            there = self._carrier.recordings_of(one.carrier_call_sid)
+        except CarrierNotFound:
+            return []
+        with reading(self._engine) as session:
+            known = known_carrier_sids(session, one.call_id)
+        return [copy.carrier_recording_sid for copy in there if copy.carrier_recording_sid not in known]
+
+    def _delete_at_carrier(self, sid: str) -> bool:
+        try:
+            self._carrier.delete_recording(sid)
+        except CarrierNotFound:
+            return False
+        return True
+
+
+def _verdict(answer: int | Exception, left: int | Exception) -> int | CallcenterError:
+    if isinstance(answer, Exception):
+        return _named(answer)
+    if isinstance(left, Exception):
+        return _named(left)
+    return StoreError("The store still holds it.", code="still_there") if left else answer
+
+
+def _named(error: Exception) -> CallcenterError:
+    if isinstance(error, CallcenterError):
+        return error
+    log("retention").error("purge_failed", exc_info=error)
+    return CallcenterError("Something unexpected went wrong; see the log.", code="unexpected")

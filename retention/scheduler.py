@@ -1,0 +1,171 @@
+"""``callcenter retention run``: APScheduler pulls the triggers, the database knows what is due (R2).
+
+The timetable is data. Every job writes a heartbeat, has a time limit, and runs first when the process starts (F27).
+"""
+
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any
+
+from apscheduler.events import EVENT_SCHEDULER_STARTED
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.blocking import BlockingScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+from sqlalchemy import Engine
+
+from callcenter import clock
+from callcenter.errors import CallcenterError
+from callcenter.logs import log
+from callcenter.ports import Carrier, RecordingStore
+from callcenter.services import jobs
+from retention.call_log import blank_calls, remove_expired_rows
+from retention.leader import Leader, leader_of
+from retention.purge import sweep
+from retention.trusted_time import trusted_now
+
+Counts = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a job works with; ``keep_going`` turns False when it should stop after the batch in hand."""
+
+    engine: Engine
+    store: RecordingStore
+    carrier: Carrier
+    keep_going: Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One line of the timetable. ``work`` answers with counts; a true ``failed`` or ``braked`` is no success (R13)."""
+
+    name: str
+    interval_seconds: int
+    limit_seconds: int
+    work: Callable[[Parts], Counts]
+
+
+def _sweep(parts: Parts) -> Counts:
+    return sweep(parts.engine, parts.store, parts.carrier, keep_going=parts.keep_going).as_dict()
+
+
+def _blank_calls(parts: Parts) -> Counts:
+    return {"blanked": blank_calls(parts.engine, now=trusted_now(parts.engine), keep_going=parts.keep_going)}
+
+
+def _remove_expired_rows(parts: Parts) -> Counts:
+    return {"removed": remove_expired_rows(parts.engine, now=trusted_now(parts.engine))}
+
+
+SCHEDULE = (
+    Job("retention", interval_seconds=60, limit_seconds=50, work=_sweep),
+    Job("call_log", interval_seconds=3600, limit_seconds=600, work=_blank_calls),
+    Job("expired_rows", interval_seconds=3600, limit_seconds=60, work=_remove_expired_rows),
+)
+"""P29 promises 24 h and aims at one. A sweep that finds nothing costs a few index look-ups; one that finds much stops at
+its limit, reports, and goes on at the next tick, so that the heartbeat is never late because of work."""
+
+
+def run(engine: Engine, store: RecordingStore, carrier: Carrier, *, schedule: tuple[Job, ...] = SCHEDULE) -> None:
+    """Run the timetable until SIGTERM or SIGINT; then finish the batch in hand and return."""
+    leader, stopping = leader_of(engine), threading.Event()
+    scheduler = BlockingScheduler(timezone=UTC, executors={"default": ThreadPoolExecutor(len(schedule))})
+    for job in schedule:
+        scheduler.add_job(
+            _run_job,
+            IntervalTrigger(seconds=job.interval_seconds, timezone=UTC),
+            args=(job, engine, store, carrier, leader, stopping),
+            id=job.name,
+            coalesce=True,
+            max_instances=1,
+            misfire_grace_time=None,
+            next_run_time=clock.host_now(),
+        )
+
+    running = threading.Event()
+    scheduler.add_listener(lambda _: running.set(), EVENT_SCHEDULER_STARTED)
+
+    def stop() -> None:
+        stopping.wait()
+        running.wait()  # a signal may come before the scheduler has begun
+        scheduler.shutdown(wait=True)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    stopper = threading.Thread(target=stop, name="stop", daemon=True)
+    stopper.start()
+    log("retention").info("started", process="retention")
+    scheduler.start()
+    stopper.join()
+    leader.resign()
+    log("retention").info("stopped", process="retention")
+
+
+def _run_job(
+    job: Job, engine: Engine, store: RecordingStore, carrier: Carrier, leader: Leader, stopping: threading.Event
+) -> None:
+    if stopping.is_set() or not leader.leads():
+        return
+    deadline = clock.monotonic_seconds() + job.limit_seconds
+
+    def keep_going() -> bool:
+        return not stopping.is_set() and clock.monotonic_seconds() < deadline and leader.leads()
+
+    run_job(job, Parts(engine, store, carrier, keep_going))
+
+
+def run_job(job: Job, parts: Parts) -> None:
+    """One run with its heartbeat. Nothing is raised: the next tick tries again, and health shows it."""
+    started, when = clock.monotonic_seconds(), {"interval_seconds": job.interval_seconds}
+    try:
+        jobs.started(parts.engine, job.name, now=clock.now(), **when)
+        counts = _limited(job, parts)
+        if counts.get("failed") or counts.get("braked"):
+            reason = "; ".join(counts.get("brakes", ())) or f"{counts['failed']} failed"
+            jobs.failed(parts.engine, job.name, now=clock.now(), reason=reason, result=counts, **when)
+        else:
+            seconds = clock.monotonic_seconds() - started
+            jobs.beat(parts.engine, job.name, now=clock.now(), seconds=seconds, result=counts, **when)
+    except Exception as error:
+        log("retention").exception("job_failed", job=job.name)
+        _note_failure(job, parts.engine, error)
+
+
+def _note_failure(job: Job, engine: Engine, error: Exception) -> None:
+    reason = str(error) if isinstance(error, CallcenterError) else type(error).__name__
+    try:
+        jobs.failed(engine, job.name, interval_seconds=job.interval_seconds, now=clock.now(), reason=reason)
+    except Exception:
+        log("retention").exception("heartbeat_failed", job=job.name)
+
+
+class JobTooSlow(CallcenterError):
+    """A job did not come to an end; it is left to itself, and its leases run out (F26)."""
+
+    code = "job_too_slow"
+
+
+def _limited(job: Job, parts: Parts) -> Counts:
+    """Run the work in a thread that may be abandoned. A well-behaved job stops by itself at its limit, between two
+    batches; one that hangs is given the same time once more."""
+    outcome: list[Counts | BaseException] = []
+
+    def work() -> None:
+        try:
+            outcome.append(job.work(parts))
+        except BaseException as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=work, name=job.name, daemon=True)
+    thread.start()
+    longest = 2 * job.limit_seconds
+    thread.join(longest)
+    if not outcome:
+        raise JobTooSlow(f"{job.name} did not end within {longest} s; look at database, store and carrier.")
+    if isinstance(outcome[0], BaseException):
+        raise outcome[0]
+    return outcome[0]
