@@ -93,5 +93,10 @@ def _rule(item: Any) -> Rule:
     if action not in ACTIONS[kind]:
         raise ValueError(f"action for {kind} must be one of {', '.join(sorted(ACTIONS[kind]))}")
     settings = {name: item[name] for name in item if name not in ("match", "action")}
+    for name, value in settings.items():
+        whole = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+        optional = value is None and name in ("times", "retry_after")
+        if not (whole or optional or name == "mode"):
+            raise ValueError(f"{name} must be a number")
     contains = match.get("url_contains", match.get("path_contains", ""))
     return Rule(kind, action, contains, match.get("event", ""), match.get("method", ""), **settings)

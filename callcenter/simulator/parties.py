@@ -21,9 +21,15 @@ def check_steps(steps: Any) -> list[dict[str, Any]]:
         verbs = set(step) & STEPS if isinstance(step, dict) else set()
         if len(verbs) != 1 or set(step) - STEPS - {"timeout"}:
             raise ValueError(f"step {number} must be an object with one of {', '.join(sorted(STEPS))}")
+        if any(not _is_seconds(step[name]) for name in ("wait", "timeout") if name in step):
+            raise ValueError(f"step {number}: wait and timeout take seconds")
         if "wait_for" in step and str(step["wait_for"]).partition(":")[0] not in CONDITIONS:
             raise ValueError(f"step {number}: wait_for must be one of {', '.join(sorted(CONDITIONS))}")
     return steps
+
+
+def _is_seconds(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
 
 
 def _said(carrier: Carrier, leg: Leg, text: str) -> bool:

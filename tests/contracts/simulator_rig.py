@@ -40,7 +40,7 @@ class Door:
     """The application's side: TwiML by path, everything else is answered 204; `forged` counts bad signatures."""
 
     url: str = ""
-    answers: dict[str, str | Callable[[Params], Any]] = field(default_factory=dict)
+    answers: dict[str, Any] = field(default_factory=dict)
     received: list[Received] = field(default_factory=list)
     forged: int = 0
 
