@@ -36,6 +36,12 @@ def test_every_path_a_page_names_exists(page: Path) -> None:
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
+def test_every_name_on_the_way_of_a_call_is_defined_in_its_file() -> None:
+    rows = re.findall(r"^\| `(\S+\.py)` \| (.+?) \|", (ROOT / "docs" / "one-call.md").read_text(), flags=re.MULTILINE)
+    named = [(file, name) for file, names in rows for name in re.findall(r"`(\w+)`", names)]
+    assert [(file, name) for file, name in named if not re.search(rf"^(def|class) {name}\b", _text(file), re.M)] == []
+
+
 def test_code_that_points_to_a_document_points_to_one_that_exists() -> None:
     pointers = {
         (name_of(file), document)
@@ -54,6 +60,12 @@ def test_every_rule_that_is_cited_by_its_number_is_explained() -> None:
         for rule in re.findall(r"[PRFS]\d+", citation)
     }
     assert {citation for citation in cited if citation[1] not in explained} == set()
+
+
+def _text(name: str) -> str:
+    """The text of a file of the project; nothing when there is none."""
+    file = ROOT / name
+    return file.read_text() if file.exists() else ""
 
 
 def _explained(name: str) -> set[str]:
