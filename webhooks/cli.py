@@ -1,11 +1,9 @@
 """The command that runs the door."""
 
-import os
-
 import click
 
-from callcenter import clock, config
-from callcenter.db import create_engine_for
+from callcenter import serving, wiring
+from callcenter.logs import configure
 
 
 @click.command("webhooks")
@@ -13,12 +11,11 @@ from callcenter.db import create_engine_for
 @click.option("--threads", default=16, show_default=True, help="Requests answered at the same time.")
 def webhooks(bind: str | None, threads: int) -> None:
     """Run Twilio's door: what the carrier asks and reports."""
-    from callcenter import serving
     from webhooks.app import create_app
 
-    settings = config.load(os.environ)
-    clock.set_offset(settings.clock_offset_seconds)
-    app = create_app(settings, create_engine_for(settings.database_url))
+    settings = wiring.load_settings()
+    configure()
+    app = create_app(settings, wiring.engine(settings))
     serving.run(app, bind or f"127.0.0.1:{settings.port}", threads)
 
 

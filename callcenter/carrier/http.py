@@ -1,5 +1,6 @@
 """How requests reach the carrier: with time limits, to one origin when so configured, and failing in our own words."""
 
+import json
 import logging
 import math
 from typing import Any
@@ -9,7 +10,7 @@ import requests
 from twilio.http.http_client import TwilioHttpClient
 from twilio.http.response import Response
 
-from callcenter.errors import CarrierUnavailable
+from callcenter.errors import CarrierError, CarrierNotFound, CarrierRefused, CarrierUnavailable
 
 CONNECT_SECONDS = 3.05
 ANSWER_SECONDS = 8.0
@@ -19,14 +20,25 @@ _silent = logging.getLogger("twilio.http_client")
 _silent.setLevel(logging.WARNING)  # below that it writes numbers and addresses
 
 
+OVER = frozenset({20404, 21220, 16022})
+"""Unknown, not in progress any more, conference gone: for every removal the wanted state."""
+NOT_YET = frozenset({20009, 20162, 20409, 20429})
+"""Not finished yet, changed at the same moment, too many at once: the same request succeeds later."""
+NOT_FINISHED = 20009
+NOT_FINISHED_SECONDS = 60.0
+"""The carrier asks for at least a minute before another try (twilio-voice §12)."""
+
+
 class RestHttpClient(TwilioHttpClient):  # type: ignore[misc] # the library brings no types
     """The library's client with time limits, and with ``origin`` (scheme and host) in place of the carrier's hosts.
 
-    Raises CarrierUnavailable for 429, 5xx, timeouts and broken connections; other refusals go back to the library.
+    Every failure is raised here in our own words, because the library has three kinds of errors for the same refusal.
+    Raises CarrierUnavailable, CarrierNotFound, CarrierRefused; messages name no address and no number.
     """
 
     def __init__(self, origin: str | None = None) -> None:
-        super().__init__(timeout=(CONNECT_SECONDS, ANSWER_SECONDS), logger=_silent)
+        super().__init__(logger=_silent)
+        self.timeout = (CONNECT_SECONDS, ANSWER_SECONDS)  # handed on as it is; the constructor takes a single number
         self._origin = origin
 
     def request(self, method: str, url: str, *args: Any, **more: Any) -> Response:
@@ -36,7 +48,34 @@ class RestHttpClient(TwilioHttpClient):  # type: ignore[misc] # the library brin
         except requests.RequestException as error:
             raise unreachable(error) from None
         check_available(response.status_code, response.headers)
+        body = _read(response.text)
+        if response.status_code >= 400:
+            raise refusal(response.status_code, body.get("code") if isinstance(body, dict) else None)
+        if response.text and body is None:
+            raise CarrierUnavailable("The carrier's answer could not be read.", status=response.status_code)
         return response
+
+
+def refusal(status: int, code: Any) -> CarrierError:
+    """What a 4xx with the carrier's own error code means for us."""
+    number = int(code) if str(code or "").isdecimal() else None
+    message = f"The carrier refused (status {status}, code {number})."
+    if status == 404 or number in OVER:
+        return CarrierNotFound(message, carrier_code=number, status=status)
+    if status == 412 or number in NOT_YET:
+        wait = NOT_FINISHED_SECONDS if number == NOT_FINISHED else None
+        return CarrierUnavailable(
+            message, carrier_code=number, status=status, retry_after_seconds=wait, maybe_done=False
+        )
+    return CarrierRefused(message, carrier_code=number, status=status)
+
+
+def _read(text: str) -> Any:
+    """The JSON of a body, or None."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 def moved_to(origin: str | None, url: str) -> str:

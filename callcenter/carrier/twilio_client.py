@@ -1,11 +1,9 @@
 """The carrier's REST side through Twilio's own library. Knows no rows; makes every address from our ids."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioServiceException
 from twilio.rest import Client
 
 from callcenter.carrier import callbacks
@@ -14,17 +12,12 @@ from callcenter.carrier.media import MediaDownload
 from callcenter.carrier.urls import DoorUrls
 from callcenter.config import Settings
 from callcenter.domain.calls import ENDED_LEG_STATES
-from callcenter.errors import CarrierError, CarrierNotFound, CarrierRefused, CarrierUnavailable
+from callcenter.errors import CarrierError, CarrierNotFound
 from callcenter.ports import CarrierCall, CarrierParticipant, CarrierRecording, Media
 
 LEG_EVENTS = ["initiated", "ringing", "answered", "completed"]
 RECORDING_EVENTS = ["in-progress", "completed", "absent"]
-OVER = frozenset({20404, 21220, 16022})
-"""Unknown, not in progress any more, conference gone: for every removal the wanted state."""
-NOT_YET = frozenset({20009, 20162, 20409, 20429})
-"""Not finished yet, changed at the same moment, too many at once: the same request succeeds later."""
 NOT_IN_PROGRESS = 21220
-RETRY_NOT_YET_SECONDS = 60.0
 CLOCK_SLACK_SECONDS = 5
 MOST_LEGS = 1000
 
@@ -48,116 +41,104 @@ class TwilioCarrier:
         self, *, identity: str, from_number: str, call_id: str, turn: int, offer_id: str, ring_seconds: int
     ) -> str:
         """See ``ports.Carrier``."""
-        with _in_our_words("ring a softphone"):
-            leg = self._client.calls.create(
-                to=f"client:{identity}?offer={offer_id}",
-                from_=from_number,
-                url=self._urls.offer("answer", offer_id),
-                method="POST",
-                status_callback=self._urls.offer_status(offer_id),
-                status_callback_method="POST",
-                status_callback_event=LEG_EVENTS,
-                timeout=ring_seconds,
-            )
-            return str(leg.sid)
+        leg = self._client.calls.create(
+            to=f"client:{identity}?offer={offer_id}",
+            from_=from_number,
+            url=self._urls.offer("answer", offer_id),
+            method="POST",
+            status_callback=self._urls.offer_status(offer_id),
+            status_callback_method="POST",
+            status_callback_event=LEG_EVENTS,
+            timeout=ring_seconds,
+        )
+        return str(leg.sid)
 
     def rings_since(self, identity: str, since: datetime) -> list[CarrierCall]:
         """See ``ports.Carrier``. The custom parameters are part of ``to``, so the list cannot be asked for them."""
         address = f"client:{identity}"
-        with _in_our_words("look for legs"):
-            legs = self._client.calls.list(
-                start_time_after=since - timedelta(seconds=CLOCK_SLACK_SECONDS), limit=MOST_LEGS, page_size=MOST_LEGS
-            )
-            return [_call(leg) for leg in legs if str(leg.to).partition("?")[0] == address]
+        legs = self._client.calls.list(
+            start_time_after=since - timedelta(seconds=CLOCK_SLACK_SECONDS), limit=MOST_LEGS, page_size=MOST_LEGS
+        )
+        return [_call(leg) for leg in legs if str(leg.to).partition("?")[0] == address]
 
     def call(self, carrier_call_sid: str) -> CarrierCall:
         """See ``ports.Carrier``."""
-        with _in_our_words("look up a leg"):
-            return _call(self._client.calls(carrier_call_sid).fetch())
+        return _call(self._client.calls(carrier_call_sid).fetch())
 
     def end_call(self, carrier_call_sid: str) -> None:
         """See ``ports.Carrier``. Cancelling has no effect on a leg that was answered meanwhile, so both are sent."""
         leg = self._client.calls(carrier_call_sid)
         try:
-            with _in_our_words("cancel a leg"):
-                if callbacks.leg_state(_word(leg.update(status="canceled").status)) in ENDED_LEG_STATES:
-                    return
+            if callbacks.leg_state(_word(leg.update(status="canceled").status)) in ENDED_LEG_STATES:
+                return
         except CarrierNotFound as error:
             if error.carrier_code != NOT_IN_PROGRESS:
                 return
-        with suppress(CarrierNotFound), _in_our_words("hang up a leg"):
+        with suppress(CarrierNotFound):
             leg.update(status="completed")
 
     def ask_next_step(self, carrier_call_sid: str, *, call_id: str, turn: int) -> None:
         """See ``ports.Carrier``."""
-        with _in_our_words("move a leg on"):
-            self._client.calls(carrier_call_sid).update(url=self._urls.call("next", call_id, turn), method="POST")
+        self._client.calls(carrier_call_sid).update(url=self._urls.call("next", call_id, turn), method="POST")
 
     def dequeue(self, carrier_queue_sid: str, carrier_call_sid: str, *, call_id: str, turn: int) -> None:
         """See ``ports.Carrier``."""
-        with _in_our_words("take a caller out of the queue"):
-            member = self._client.queues(carrier_queue_sid).members(carrier_call_sid)
-            member.update(url=self._urls.call("next", call_id, turn), method="POST")
+        member = self._client.queues(carrier_queue_sid).members(carrier_call_sid)
+        member.update(url=self._urls.call("next", call_id, turn), method="POST")
 
     def conference(self, name: str) -> str | None:
         """See ``ports.Carrier``."""
-        with _in_our_words("look for a conference"):
-            found = self._client.conferences.list(friendly_name=name, limit=20)
-            return next((str(c.sid) for c in found if _word(c.status) != "completed"), None)
+        found = self._client.conferences.list(friendly_name=name, limit=20)
+        return next((str(c.sid) for c in found if _word(c.status) != "completed"), None)
 
     def participants(self, carrier_conference_sid: str) -> list[CarrierParticipant]:
         """See ``ports.Carrier``."""
-        with suppress(CarrierNotFound), _in_our_words("list a conference"):
+        with suppress(CarrierNotFound):
             found = self._client.conferences(carrier_conference_sid).participants.list(limit=50)
             return [CarrierParticipant(str(who.call_sid), bool(who.hold)) for who in found]
         return []
 
     def end_conference(self, carrier_conference_sid: str) -> None:
         """See ``ports.Carrier``."""
-        with suppress(CarrierNotFound), _in_our_words("end a conference"):
+        with suppress(CarrierNotFound):
             self._client.conferences(carrier_conference_sid).update(status="completed")
 
     def hold(self, carrier_conference_sid: str, carrier_call_sid: str, *, held: bool, call_id: str, turn: int) -> bool:
         """See ``ports.Carrier``. The carrier would fetch the hold document by GET unless told otherwise."""
         document = {"hold_url": self._urls.call("hold", call_id, turn), "hold_method": "POST"} if held else {}
-        with _in_our_words("hold a caller"):
-            participant = self._client.conferences(carrier_conference_sid).participants(carrier_call_sid)
-            return bool(participant.update(hold=held, **document).hold)
+        participant = self._client.conferences(carrier_conference_sid).participants(carrier_call_sid)
+        return bool(participant.update(hold=held, **document).hold)
 
     def start_recording(self, carrier_call_sid: str, *, recording_id: str) -> str:
         """See ``ports.Carrier``."""
-        with _in_our_words("start a recording"):
-            recording = self._client.calls(carrier_call_sid).recordings.create(
-                recording_channels="dual",
-                recording_track="both",
-                trim="do-not-trim",
-                recording_status_callback=self._urls.recording(recording_id),
-                recording_status_callback_method="POST",
-                recording_status_callback_event=RECORDING_EVENTS,
-            )
-            return str(recording.sid)
+        recording = self._client.calls(carrier_call_sid).recordings.create(
+            recording_channels="dual",
+            recording_track="both",
+            trim="do-not-trim",
+            recording_status_callback=self._urls.recording(recording_id),
+            recording_status_callback_method="POST",
+            recording_status_callback_event=RECORDING_EVENTS,
+        )
+        return str(recording.sid)
 
     def pause_recording(self, carrier_call_sid: str, carrier_recording_sid: str, *, paused: bool) -> bool:
         """See ``ports.Carrier``. Silence keeps the timing, and only the answer itself tells the state."""
         wanted = {"status": "paused", "pause_behavior": "silence"} if paused else {"status": "in-progress"}
-        with _in_our_words("pause or resume a recording"):
-            recording = self._client.calls(carrier_call_sid).recordings(carrier_recording_sid)
-            return _word(recording.update(**wanted).status) == "paused"
+        recording = self._client.calls(carrier_call_sid).recordings(carrier_recording_sid)
+        return _word(recording.update(**wanted).status) == "paused"
 
     def stop_recording(self, carrier_call_sid: str, carrier_recording_sid: str) -> None:
         """See ``ports.Carrier``."""
-        with suppress(CarrierNotFound), _in_our_words("stop a recording"):
+        with suppress(CarrierNotFound):
             self._client.calls(carrier_call_sid).recordings(carrier_recording_sid).update(status="stopped")
 
     def recordings_of(self, carrier_call_sid: str) -> list[CarrierRecording]:
         """See ``ports.Carrier``."""
-        with _in_our_words("list recordings"):
-            return [_recording(r) for r in self._client.calls(carrier_call_sid).recordings.list(limit=50)]
+        return [_recording(r) for r in self._client.calls(carrier_call_sid).recordings.list(limit=50)]
 
     def recording(self, carrier_recording_sid: str) -> CarrierRecording:
         """See ``ports.Carrier``."""
-        with _in_our_words("look up a recording"):
-            return _recording(self._client.recordings(carrier_recording_sid).fetch())
+        return _recording(self._client.recordings(carrier_recording_sid).fetch())
 
     def open_media(self, carrier_recording_sid: str, *, channels: int) -> Media:
         """See ``ports.Carrier``. ``CarrierNotFound`` also while the sound is not there yet."""
@@ -165,41 +146,15 @@ class TwilioCarrier:
 
     def delete_recording(self, carrier_recording_sid: str) -> None:
         """See ``ports.Carrier``."""
-        with _in_our_words("delete a recording"):
-            self._client.recordings(carrier_recording_sid).delete()
+        self._client.recordings(carrier_recording_sid).delete()
 
     def check(self) -> str | None:
         """See ``ports.Carrier``. Asks for something that every kind of API key may see."""
         try:
-            with _in_our_words("check the account"):
-                self._client.queues.list(limit=1)
+            self._client.queues.list(limit=1)
         except CarrierError as error:
             return str(error)
         return None
-
-
-@contextmanager
-def _in_our_words(what: str) -> Iterator[None]:
-    """Turn the library's errors into ours; messages name what was tried, never an address or number."""
-    try:
-        yield
-    except (TwilioRestException, TwilioServiceException) as error:
-        raise _translated(what, int(error.status), error.code) from None
-    except TwilioException as error:
-        raise CarrierUnavailable(f"The carrier's answer could not be read ({what}: {type(error).__name__}).") from None
-
-
-def _translated(what: str, status: int, code: Any) -> CarrierError:
-    number = int(code) if str(code or "").isdigit() else None
-    message = f"The carrier refused to {what} (status {status}, code {number})."
-    if status == 404 or number in OVER:
-        return CarrierNotFound(message, carrier_code=number, status=status)
-    if status == 412 or number in NOT_YET:
-        wait = RETRY_NOT_YET_SECONDS if number == 20009 else None
-        return CarrierUnavailable(
-            message, carrier_code=number, status=status, retry_after_seconds=wait, maybe_done=False
-        )
-    return CarrierRefused(message, carrier_code=number, status=status)
 
 
 def _call(leg: Any) -> CarrierCall:
