@@ -98,8 +98,13 @@ class Carrier:
                 del self.legs[sid]
         return leg
 
-    def spawn(self, work: Coroutine[Any, Any, Any], leg: Leg | None = None) -> asyncio.Task[Any]:
-        """Run something beside; with a leg, it ends when the leg ends. A crash becomes an alert, never silence."""
+    def spawn(
+        self, work: Coroutine[Any, Any, Any], leg: Leg | None = None, expected: type[Exception] | None = None
+    ) -> asyncio.Task[Any]:
+        """Run something beside; with a leg, it ends when the leg ends.
+
+        A crash becomes an alert, never silence, except for `expected` errors, which the waiting side handles.
+        """
         task = asyncio.get_running_loop().create_task(work)
         owners = [self._tasks] + ([leg.tasks] if leg else [])
         for owner in owners:
@@ -108,7 +113,8 @@ class Carrier:
         def done(finished: asyncio.Task[Any]) -> None:
             for owner in owners:
                 owner.discard(finished)
-            if not finished.cancelled() and (error := finished.exception()):
+            error = None if finished.cancelled() else finished.exception()
+            if error and not (expected and isinstance(error, expected)):
                 self.crashed(error, leg)
 
         task.add_done_callback(done)

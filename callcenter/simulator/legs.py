@@ -1,11 +1,11 @@
 """A leg's life: what is said about it in requests, its status events, its answer and its end."""
 
 import asyncio
-from typing import Any
 
 from callcenter.simulator import recordings
 from callcenter.simulator.carrier import Carrier
 from callcenter.simulator.model import Fetch, Leg
+from callcenter.simulator.outbound import Answer, RequestFailed
 from callcenter.simulator.timing import rfc2822, utc_now
 
 _EVENT_OF_STATUS = {"initiated": "initiated", "ringing": "ringing", "in-progress": "answered"}
@@ -107,7 +107,14 @@ def redirect(leg: Leg, fetch: Fetch) -> None:
         leg.document.cancel()
 
 
-async def control(carrier: Carrier, leg: Leg, fetch: Fetch, **extra: Any) -> Any:
-    """Make a control request for this leg. Raises RequestFailed."""
+async def control(carrier: Carrier, leg: Leg, fetch: Fetch, **extra: str) -> Answer:
+    """Make a control request for this leg. Raises RequestFailed.
+
+    Once sent it is carried to its end, even if the leg ends or is redirected meanwhile; the answer is then ignored.
+    """
     params = request_params(carrier, leg) | fetch.params | extra
-    return await carrier.outbound.control(fetch.url, fetch.method, params, leg.sid)
+    asking = carrier.outbound.control(fetch.url, fetch.method, params, leg.sid)
+    request = carrier.spawn(asking, expected=RequestFailed)
+    leg.requests.add(request)
+    request.add_done_callback(leg.requests.discard)
+    return await asyncio.shield(request)

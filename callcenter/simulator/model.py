@@ -77,6 +77,7 @@ class Leg:
     document: "asyncio.Task[Any] | None" = None
     farewells: list[Fetch] = field(default_factory=list)
     tasks: "set[asyncio.Task[Any]]" = field(default_factory=set)
+    requests: "set[asyncio.Task[Any]]" = field(default_factory=set)
 
     @property
     def live(self) -> bool:

@@ -78,7 +78,7 @@ class Outbound:
     async def open(self) -> None:
         """Must run on the event loop before the first request."""
         self._session = aiohttp.ClientSession(
-            cookie_jar=aiohttp.DummyCookieJar(), connector=aiohttp.TCPConnector(limit=0), auto_decompress=True
+            cookie_jar=aiohttp.DummyCookieJar(), connector=aiohttp.TCPConnector(limit=0, force_close=True)
         )
 
     async def close(self) -> None:

@@ -24,6 +24,7 @@ async def live(carrier: Carrier, leg: Leg, first: Fetch) -> None:
     """Run documents on a leg until it ends; what interrupts one (REST update, dequeue) supplies the next."""
     step: Fetch | None = first
     while step is not None and leg.live:
+        step, leg.takeover = leg.takeover or step, None
         finished = leg.document = asyncio.get_running_loop().create_task(_document(carrier, leg, step))
         try:
             await asyncio.wait({finished})
@@ -33,13 +34,15 @@ async def live(carrier: Carrier, leg: Leg, first: Fetch) -> None:
         if not finished.cancelled() and (error := finished.exception()):
             carrier.crashed(error, leg)
         await _farewells(carrier, leg)
-        step, leg.takeover = leg.takeover, None
+        step = leg.takeover
     legs.end(carrier, leg)
     await _farewells(carrier, leg)
 
 
 async def _farewells(carrier: Carrier, leg: Leg) -> None:
-    """Requests that a broken-off verb still owes; their answers steer nothing."""
+    """End the request that is under way, then make those a broken-off verb still owes; their answers steer nothing."""
+    if leg.requests:
+        await asyncio.wait(set(leg.requests))
     while leg.farewells:
         fetch = leg.farewells.pop(0)
         try:
@@ -103,7 +106,7 @@ async def _one(
     url = fetch.url
     if fetch.twiml is None:
         try:
-            answer: Answer = await legs.control(carrier, leg, fetch, **params)
+            answer = await legs.control(carrier, leg, fetch, **params)
         except RequestFailed as failure:
             raise DocumentFailed(failure.code, failure.url, str(failure)) from failure
         url, document = answer.url, await _understand(carrier, leg, answer)

@@ -1,6 +1,7 @@
 """Whole calls through the simulator, driven by the official client library and a door that checks signatures."""
 
 import io
+import time
 import wave
 from collections.abc import Iterator
 
@@ -231,3 +232,63 @@ def test_cancelling_an_answered_leg_does_nothing(world: Rig) -> None:
 def test_the_callers_number_is_withheld_on_request(world: Rig) -> None:
     world.control("POST", "/calls", {"scenario": "withheld", "to": CLINIC})
     assert world.door.wait_for("/incoming")["From"] == "anonymous"
+
+
+def room_of(world: Rig) -> str:
+    return str(world.client.conferences.list(status="in-progress", friendly_name="c-1")[0].sid)
+
+
+def test_nobody_hears_a_muted_participant(world: Rig) -> None:
+    caller, receptionist = connect(world, {"wait": 300})
+    who = world.client.conferences(room_of(world)).participants(receptionist)
+    assert who.update(muted=True).muted is True
+    world.control("POST", f"/calls/{receptionist}/say", {"text": "To myself"})
+    who.update(muted=False)
+    world.control("POST", f"/calls/{receptionist}/say", {"text": "To you"})
+    assert world.heard(caller, "speech") == ["To you"]
+
+
+def test_an_announcement_is_heard_by_all(world: Rig) -> None:
+    caller, receptionist = connect(world, {"wait": 300})
+    world.client.conferences(room_of(world)).update(announce_url=world.door.url + "/hold")
+    world.door.wait_for("/room", lambda p: p["StatusCallbackEvent"] == "announcement-end")
+    assert [world.heard(sid)[-1] for sid in (caller, receptionist)] == ["One moment", "One moment"]
+
+
+def test_a_supervisor_who_coaches_is_heard_by_the_receptionist_only(world: Rig) -> None:
+    caller, receptionist = connect(world, {"wait": 300})
+    supervisor = "receptionist_" + "2" * 32
+    world.control("PUT", f"/clients/{supervisor}", {"answer_after_seconds": 0})
+    leg = world.client.calls.create(to=f"client:{supervisor}", from_=CLINIC, url=world.door.url + "/receptionist").sid
+    world.until(leg, lambda state: state["connected"])
+    who = world.client.conferences(room_of(world)).participants(leg)
+    assert who.update(coaching=True, call_sid_to_coach=receptionist).coaching is True
+    world.control("POST", f"/calls/{leg}/say", {"text": "Offer Tuesday"})
+    assert world.heard(receptionist, "speech") == ["Offer Tuesday"]
+    assert world.heard(caller, "speech") == []
+
+
+def test_a_caller_who_hangs_up_during_the_first_request_still_gets_it_answered(world: Rig) -> None:
+    def slowly(params: Params) -> str:
+        time.sleep(0.3)
+        return "<Response><Say>Too late</Say></Response>"
+
+    world.door.answers["/incoming"] = slowly
+    caller = world.place({"wait": 1}, {"hang_up": True})
+    assert world.ended(caller)["answered_at"] is None
+    answered = [e for e in world.control("GET", "/exchanges")["exchanges"] if e["url"].endswith("/over")]
+    assert answered[0]["params"]["CallStatus"] == "canceled"
+    time.sleep(0.4)
+    first = next(e for e in world.control("GET", "/exchanges")["exchanges"] if e["url"].endswith("/incoming"))
+    assert first["status"] == 200
+
+
+def test_thirty_callers_at_once_are_each_served_and_recorded(world: Rig) -> None:
+    sound = f"<Start><Recording recordingStatusCallback='{world.door.url}/recorded'/></Start>"
+    world.door.answers["/incoming"] = f"<Response><Say>Hello</Say>{sound}<Pause length='30'/></Response>"
+    callers = [world.place({"wait": 2}, {"say": "Good morning to you"}, {"hang_up": True}) for _ in range(30)]
+    assert {world.ended(caller)["status"] for caller in callers} == {"completed"}
+    world.door.wait_for("/recorded", lambda _: len(world.door.of("/recorded")) == len(callers))
+    assert {params["CallSid"] for params in world.door.of("/recorded")} == set(callers)
+    assert {params["RecordingStatus"] for params in world.door.of("/recorded")} == {"completed"}
+    assert world.alerts() == []

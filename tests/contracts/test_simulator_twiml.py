@@ -246,3 +246,16 @@ def test_a_call_can_be_sent_to_another_document_and_back_by_rest(world: Rig) -> 
     world.ended(sid)
     assert world.heard(sid)[-1] == "Something else"
     assert world.door.of("/left")[0]["QueueResult"] == "redirected"
+
+
+def test_a_key_pressed_while_waiting_is_answered_and_the_wait_goes_on(world: Rig) -> None:
+    world.door.answers["/wait"] = (
+        "<Response><Gather numDigits='1' action='/refuse' timeout='3'><Say>Press nine</Say></Gather></Response>"
+    )
+    world.door.answers["/refuse"] = "<Response><Say>Not recorded</Say></Response>"
+    sid = world.place({"wait_for": "queued"}, {"press": "9"})
+    told = world.door.wait_for("/refuse")
+    assert (told["Digits"], told["QueuePosition"]) == ("9", "1")
+    world.until(sid, lambda state: len(world.door.of("/wait")) > 1)
+    assert "Not recorded" in world.heard(sid)
+    assert world.call(sid)["queue"] == "q1"

@@ -47,7 +47,8 @@ function row(exchange) {
   item.dataset.id = exchange.id;
   const folded = document.createElement("details");
   const head = document.createElement("summary");
-  const path = exchange.kind === "alert" ? exchange.body : exchange.url.replace(/^https?:\/\/[^/]+/, "");
+  const where = exchange.url.replace(/^https?:\/\/[^/]+/, "").replace(/^\/2010-04-01\/Accounts\/AC[0-9a-f]+/, "…");
+  const path = exchange.kind === "alert" ? [where, exchange.body].filter(Boolean).join(": ") : where;
   head.append(
     element("span", exchange.at.slice(11, 19), "quiet"),
     element("span", words[exchange.direction]),
