@@ -32,18 +32,18 @@ _FRAMES = 6
 
 
 def log(part: str) -> Any:
-    """The logger of a part of the product (``web``, ``webhooks``, ``worker`` …)."""
+    """The logger of a part of the product (``web``, ``webhooks``, ``worker`` …).
+
+    Its events are stripped whether or not ``configure`` was called; without it only warnings and worse are written.
+    """
+    if not structlog.is_configured():
+        _configure_events()
     return structlog.get_logger().bind(part=part)
 
 
 def configure(stream: TextIO | None = None) -> None:
     """Log to ``stream`` (default: stderr), our own events and those of the libraries; may be called again."""
-    structlog.configure(
-        processors=[structlog.stdlib.add_log_level, _stamp, _describe_exception, keep_listed_fields, _hand_over],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=lambda *_: logging.getLogger("callcenter"),
-        cache_logger_on_first_use=False,
-    )
+    _configure_events()
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -62,6 +62,15 @@ def configure(stream: TextIO | None = None) -> None:
     root.setLevel(logging.WARNING)
     for name in ("callcenter", "gunicorn.error"):
         logging.getLogger(name).setLevel(logging.INFO)
+
+
+def _configure_events() -> None:
+    structlog.configure(
+        processors=[structlog.stdlib.add_log_level, _stamp, _describe_exception, keep_listed_fields, _hand_over],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=lambda *_: logging.getLogger("callcenter"),
+        cache_logger_on_first_use=False,
+    )
 
 
 def keep_listed_fields(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

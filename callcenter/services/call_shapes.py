@@ -35,7 +35,8 @@ def shape_calls(session: Session, actor: Actor, calls: Sequence[Call], *, now: d
     """The calls with everything that hangs on them; who called is left out when the actor's role may not see it."""
     ids = [call.id for call in calls]
     clinic_ids = {call.clinic_id for call in calls}
-    slugs = dict(session.execute(select(Clinic.id, Clinic.slug).where(Clinic.id.in_(clinic_ids))).tuples())
+    of_clinics = session.execute(select(Clinic.id, Clinic.slug).where(Clinic.id.in_(clinic_ids)))
+    slugs = {clinic_id: slug for clinic_id, slug in of_clinics}  # noqa: C416 - a row is not a pair to the type checker
     legs = _parts(session, CallLeg, ids, CallLeg.started_at)
     offers = _parts(session, Offer, ids, Offer.created_at)
     links = _parts(session, BookingLink, ids, BookingLink.created_at)

@@ -8,6 +8,7 @@ from callcenter.config import Settings
 from callcenter.logs import log
 from callcenter.web.auth import gate
 
+QUIET = ("static", "pages.is_up", "pages.is_ready", "pages.show_metrics")
 LARGEST_BODY_BYTES = 64 * 1024
 
 CONTENT_SECURITY_POLICY = (
@@ -64,7 +65,12 @@ def _start() -> None:
 
 
 def _log(response: Response) -> None:
-    """One line a request: the rule of the route and never the address, which may hold what somebody typed."""
+    """One line a request: the rule of the route and never the address, which may hold what somebody typed.
+
+    Probes and style sheets that are answered are not news.
+    """
+    if response.status_code < 400 and request.endpoint in QUIET:
+        return
     actor = g.get("actor")
     log("web").info(
         "request" if response.status_code < 400 else "request_refused",
