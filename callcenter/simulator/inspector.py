@@ -5,7 +5,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-_PAGES = Path(__file__).with_name("pages")
+_FOLDER = Path(__file__).parent
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; form-action 'self'"
 )
@@ -19,7 +19,7 @@ def mount(app: web.Application) -> None:
 
 
 def _file(name: str) -> Callable[[web.Request], Awaitable[web.Response]]:
-    text = (_PAGES / name).read_text(encoding="utf-8")
+    text = (_FOLDER / name).read_text(encoding="utf-8")
     headers = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
 
     async def serve(request: web.Request) -> web.Response:

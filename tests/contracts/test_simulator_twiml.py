@@ -259,3 +259,25 @@ def test_a_key_pressed_while_waiting_is_answered_and_the_wait_goes_on(world: Rig
     world.until(sid, lambda state: len(world.door.of("/wait")) > 1)
     assert "Not recorded" in world.heard(sid)
     assert world.call(sid)["queue"] == "q1"
+
+
+def test_only_the_first_participant_decides_about_conference_callbacks(world: Rig) -> None:
+    hook = "statusCallback='/{}' statusCallbackEvent='start join'"
+    rooms = [f"<Dial><Conference {hook.format(name)}>both</Conference></Dial>" for name in ("first", "second")]
+    documents = iter(f"<Response>{room}</Response>" for room in rooms)
+    world.door.answers["/incoming"] = lambda params: next(documents)
+    for _ in rooms:
+        sid = world.place({"wait": 300})
+        world.until(sid, lambda state: state["conference"] == "both")
+    world.door.wait_for("/first", lambda params: params["StatusCallbackEvent"] == "conference-start")
+    assert len(world.door.of("/first")) == 3
+    assert world.door.of("/second") == []
+
+
+def test_a_recording_started_by_a_document_loses_its_silence_unless_told_otherwise(world: Rig) -> None:
+    callback = f"recordingStatusCallback='{world.door.url}/recorded'"
+    play(
+        world,
+        f"<Say>Hello there</Say><Start><Recording {callback}/></Start><Pause length='20'/><Say>Bye now, bye now</Say>",
+    )
+    assert int(world.door.wait_for("/recorded")["RecordingDuration"]) < 3
