@@ -58,7 +58,7 @@ def count_due(session: Session, why: Why, now: datetime, *, only: ColumnElement[
     counts = select(Recording.clinic_id, func.count()).where(due(why, now)).group_by(Recording.clinic_id)
     if only is not None:
         counts = counts.where(only)
-    return dict(session.execute(counts).tuples().all())
+    return dict(session.execute(counts).all())
 
 
 def count_held(session: Session, now: datetime) -> int:
@@ -119,7 +119,7 @@ def totals(session: Session, clinic_ids: Collection[str]) -> dict[str, int]:
         .where(NOT_PURGED, Recording.clinic_id.in_(clinic_ids))
         .group_by(Recording.clinic_id)
     )
-    return dict(session.execute(counts).tuples().all())
+    return dict(session.execute(counts).all())
 
 
 def _claimed(row: Recording, token: str) -> Claimed:

@@ -66,8 +66,8 @@ SCHEDULE = (
     Job("call_log", interval_seconds=3600, limit_seconds=600, work=_blank_calls),
     Job("expired_rows", interval_seconds=3600, limit_seconds=60, work=_remove_expired_rows),
 )
-"""P29 promises 24 h and aims at one. A sweep that finds nothing costs a few index look-ups; one that finds much stops at
-its limit, reports, and goes on at the next tick, so that the heartbeat is never late because of work."""
+"""P29 promises 24 h and aims at one. A sweep that finds nothing costs a few index look-ups; one that finds much stops
+at its limit, reports, and goes on at the next tick, so that the heartbeat is never late because of work."""
 
 
 def run(engine: Engine, store: RecordingStore, carrier: Carrier, *, schedule: tuple[Job, ...] = SCHEDULE) -> None:

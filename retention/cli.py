@@ -1,0 +1,173 @@
+"""Commands of retention: ``callcenter retention …`` and ``callcenter hold …`` (design §6.3).
+
+Found through the entry point group ``callcenter.commands``. Errors become one sentence and exit code 2 or 1 in the
+command line's main.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import click
+from callcenter.cli.output import emit
+from sqlalchemy import Engine
+
+from callcenter import wiring
+from callcenter.db import reading, transaction
+from callcenter.models import LegalHold
+from callcenter.services import retention_requests
+from retention.purge import SweepResult, sweep
+from retention.trusted_time import trusted_now
+
+ACTOR = "command-line"
+SOMETHING_FAILED = 1
+BRAKED = 3
+
+_json = click.option("--json", "json_output", is_flag=True, help="Print JSON.")
+
+
+@contextmanager
+def _engine() -> Iterator[Engine]:
+    engine = wiring.engine(wiring.load_settings())
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@click.group()
+def retention() -> None:
+    """Forget recordings and calls on time."""
+
+
+@retention.command("due")
+@_json
+def due(json_output: bool) -> None:
+    """List the recordings that must be purged now, oldest first; held ones are marked."""
+    with _engine() as engine:
+        now = trusted_now(engine)
+        with reading(engine) as session:
+            rows = retention_requests.list_due(session, now)
+    lines = [
+        f"{row.recording_id}  {row.state:<9}  expired {row.expires_at:%Y-%m-%d %H:%M:%S}Z"
+        + ("  held" if row.held else "")
+        + (f"  failed: {row.failure}" if row.failure else "")
+        for row in rows
+    ]
+    emit([asdict(row) for row in rows], json_output, lines or ["Nothing is due."])
+
+
+@retention.command("sweep")
+@click.option("--dry-run", is_flag=True, help="Count only; change nothing.")
+@click.option("--confirm", is_flag=True, help="Lift the brakes for this one sweep; it is written to the access log.")
+@_json
+@click.pass_context
+def sweep_command(context: click.Context, dry_run: bool, confirm: bool, json_output: bool) -> None:
+    """Purge what is due. Exit code 0: clean, 1: something failed and stays due, 3: a brake stopped it."""
+    settings = wiring.load_settings()
+    with _engine() as engine:
+        result = sweep(
+            engine,
+            wiring.recording_store(settings),
+            wiring.carrier(settings),
+            actor_id=ACTOR,
+            confirmed=confirm,
+            dry_run=dry_run,
+            at_once=True,
+            progress=_show_progress,
+        )
+    emit(result.as_dict(), json_output, _lines(result))
+    if result.failed:
+        context.exit(SOMETHING_FAILED)
+    if result.braked:
+        context.exit(BRAKED)
+
+
+@retention.command("run")
+@_json
+def run_command(json_output: bool) -> None:
+    """Run the timetable of sweeps until told to stop (SIGTERM); the first sweep is at once."""
+    from retention.scheduler import run
+
+    settings = wiring.load_settings()
+    with _engine() as engine:
+        run(engine, wiring.recording_store(settings), wiring.carrier(settings))
+    emit({"stopped": True}, json_output, ["Stopped."])
+
+
+@click.group()
+def hold() -> None:
+    """Keep single recordings from being purged."""
+
+
+@hold.command("place")
+@click.option("--recording", "recording_id", required=True, help="The recording's id.")
+@click.option("--reason", required=True, help="Why it must be kept.")
+@click.option("--review", "review", required=True, type=click.DateTime(["%Y-%m-%d"]), help="When to look at it again.")
+@_json
+def place(recording_id: str, reason: str, review: datetime, json_output: bool) -> None:
+    """Keep a recording until the hold is released. It stays hidden once it has expired."""
+    with _engine() as engine:
+        now = trusted_now(engine)
+        with transaction(engine) as session:
+            placed = retention_requests.place_hold(
+                session,
+                recording_id=recording_id,
+                reason=reason,
+                review_on=review.date(),
+                actor_id=ACTOR,
+                now=now,
+            )
+            shown = _shown(placed)
+    emit(shown, json_output, [f"Hold {shown['id']} keeps recording {shown['recording_id']}."])
+
+
+@hold.command("release")
+@click.argument("hold_id")
+@click.option("--reason", required=True, help="Why it need not be kept any more.")
+@_json
+def release(hold_id: str, reason: str, json_output: bool) -> None:
+    """End a hold; the recording is purged when it has expired."""
+    with _engine() as engine:
+        now = trusted_now(engine)
+        with transaction(engine) as session:
+            released = retention_requests.release_hold(session, hold_id=hold_id, reason=reason, actor_id=ACTOR, now=now)
+            shown = _shown(released)
+    emit(shown, json_output, [f"Hold {shown['id']} is released."])
+
+
+@hold.command("list")
+@click.option("--all", "with_released", is_flag=True, help="Show released holds too.")
+@_json
+def list_command(with_released: bool, json_output: bool) -> None:
+    """List the holds in force, those to be reviewed first."""
+    with _engine() as engine, reading(engine) as session:
+        holds = [_shown(one) for one in retention_requests.list_holds(session, in_force=not with_released)]
+    lines = [
+        f"{one['id']}  recording {one['recording_id']}  review {one['review_on']}"
+        + ("  released" if one["released_at"] else "")
+        for one in holds
+    ]
+    emit(holds, json_output, lines or ["There are no holds."])
+
+
+commands: list[click.Command] = [retention, hold]
+
+
+def _show_progress(result: SweepResult) -> None:
+    if result.due > result.deleted + result.failed:
+        click.echo(f"{result.deleted} of {result.due} deleted, {result.failed} failed …", err=True)
+
+
+def _lines(result: SweepResult) -> list[str]:
+    counts = ("due", "deleted", "failed", "held", "skipped", "braked")
+    summary = ", ".join(f"{getattr(result, name)} {name}" for name in counts)
+    advice = ["Look at what is due, then run: callcenter retention sweep --confirm"] if result.brakes else []
+    return [("Would sweep: " if result.dry_run else "Swept: ") + summary, *result.brakes, *advice]
+
+
+def _shown(one: LegalHold) -> dict[str, Any]:
+    names = ("id", "clinic_id", "recording_id", "reason", "placed_by", "placed_at", "review_on")
+    return {name: getattr(one, name) for name in (*names, "released_at", "released_by", "release_reason")}
