@@ -39,6 +39,8 @@ from callcenter.services.copy_claims import (
     waiting_since,
 )
 
+__all__ = ["Claim", "copy_recording", "delete_carrier_copy", "next_carrier_deletion", "next_copy", "run_once"]
+
 RENEW_SECONDS = 10
 DURATION_TOLERANCE_SECONDS = 1.0
 
@@ -85,7 +87,7 @@ def copy_recording(engine: Engine, carrier: Carrier, store: RecordingStore, clai
         return False
     at = _later(now, started)
     with transaction(engine) as session:
-        if changed(session, owned(claim).values(**_stored(stored, transfer.channels, at))):
+        if changed(session, owned(claim).values(**_stored(stored, transfer.channels, at, due_at=now))):
             log("ingest").info("recording_stored", recording_id=claim.recording_id, attempt=claim.attempts)
             return True
     _give_up_bytes(engine, store, claim)
@@ -181,7 +183,7 @@ class _Transfer:
         self._renewed = monotonic_seconds()
 
 
-def _stored(stored: StoredObject, channels: int | None, at: datetime) -> dict[str, Any]:
+def _stored(stored: StoredObject, channels: int | None, at: datetime, *, due_at: datetime) -> dict[str, Any]:
     return {
         "state": RecordingState.STORED,
         "size_bytes": stored.size_bytes,
@@ -190,7 +192,7 @@ def _stored(stored: StoredObject, channels: int | None, at: datetime) -> dict[st
         "stored_at": at,
         "carrier_copy_due": True,
         "attempts": 0,
-        "next_attempt_at": at,
+        "next_attempt_at": due_at,
         "lease_until_at": None,
         "lease_token": None,
         "failure": None,
