@@ -1,5 +1,6 @@
 """REST: Calls."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from callcenter.simulator.model import Fetch, Hook, Leg
 from callcenter.simulator.rest import Ask, Reply, RestError, Route, not_found, not_in_progress
 from callcenter.simulator.timing import rfc2822, utc_now
 
+_CALLABLE = re.compile(r"\+\d{5,15}|client:[A-Za-z0-9_]{1,121}(\?.*)?")
 _EVENTS = frozenset({"initiated", "ringing", "answered", "completed"})
 _RINGING_SLACK_SECONDS = 5
 
@@ -87,7 +89,7 @@ async def create(ask: Ask) -> Reply:
         raise RestError(400, 21201, "No 'To' number is specified")
     if not from_:
         raise RestError(400, 21213, "No 'From' number is specified")
-    if not to.startswith("client:") and not (to.startswith("+") and to[1:].isdigit()):
+    if not _CALLABLE.fullmatch(to):
         raise RestError(400, 21211, f"The phone number you are attempting to call, {to}, is not valid.")
     if not from_.startswith("client:") and from_ not in ask.carrier.numbers:
         raise RestError(400, 21210, f"The source phone number provided, {from_}, is not yet verified for your account")

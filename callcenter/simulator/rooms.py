@@ -2,20 +2,20 @@
 
 import asyncio
 
-from callcenter.simulator import conferences, sounds
+from callcenter.simulator import conferences
 from callcenter.simulator.carrier import Carrier
 from callcenter.simulator.model import Conference, Fetch, Participant
 from callcenter.simulator.running import DocumentFailed
 from callcenter.simulator.twiml_rules import ROOM_VERBS
 from callcenter.simulator.twiml_runner import play_document
+from callcenter.simulator.verbs_simple import music
 
 
 async def _held(carrier: Carrier, who: Participant, fetch: Fetch | None) -> None:
     """Play the hold document once (it is not looped), or the carrier's music when there is none."""
     if fetch is None:
-        tune = await carrier.speaker.say("la la la")
-        while True:
-            await sounds.play(carrier, who.leg, tune, "music", "default hold music")
+        await music(carrier, who.leg)
+        return
     params = {"ConferenceSid": who.conference.sid, "FriendlyName": who.conference.friendly_name}
     try:
         await play_document(carrier, who.leg, fetch, ROOM_VERBS, lambda: params)

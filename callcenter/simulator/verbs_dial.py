@@ -103,7 +103,7 @@ async def _waiting(run: Run, noun: Element, conference: Conference) -> None:
     if conference.started.is_set():
         return
     if "waitUrl" not in noun.attributes:
-        await music(run)
+        await music(run.carrier, run.leg)
     if noun.get("waitUrl"):
         fetch = run.fetch(noun, "waitUrl", "waitMethod")
         params = {"ConferenceSid": conference.sid, "FriendlyName": conference.friendly_name}

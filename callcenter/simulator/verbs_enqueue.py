@@ -40,7 +40,7 @@ async def enqueue(run: Run, verb: Element) -> None:
 
 async def _wait(run: Run, verb: Element, queue: Queue, member: QueueMember) -> None:
     if "waitUrl" not in verb.attributes:
-        await music(run)
+        await music(run.carrier, run.leg)
     if not verb.get("waitUrl"):
         await run.leg.over.wait()
     fetch = run.fetch(verb, "waitUrl", "waitUrlMethod")

@@ -152,11 +152,11 @@ async def stop(run: Run, verb: Element) -> None:
             recordings.stop(run.carrier, recording)
 
 
-async def music(run: Run) -> None:
+async def music(carrier: Carrier, leg: Leg) -> None:
     """The carrier's own hold music, until somebody breaks it off."""
     tune = tone(262, 0.5, 2000) + tone(330, 0.5, 2000) + tone(392, 1.0, 2000)
     for _ in count():
-        await sounds.play(run.carrier, run.leg, tune * 15, "music", "default hold music")
+        await sounds.play(carrier, leg, tune * 15, "music", "default hold music")
 
 
 SIMPLE: dict[str, Callable[[Run, Element], Awaitable[None]]] = {

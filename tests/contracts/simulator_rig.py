@@ -156,9 +156,9 @@ class Rig:
 
 
 @contextmanager
-def simulator(*options: str) -> Iterator[str]:
-    """A simulator process on a free port; yields its address."""
-    environment = os.environ | {"TWILIO_ACCOUNT_SID": ACCOUNT_SID, "TWILIO_AUTH_TOKEN": AUTH_TOKEN}
+def simulator(*options: str, **variables: str) -> Iterator[str]:
+    """A simulator process on a free port, with these command line options and variables; yields its address."""
+    environment = os.environ | {"TWILIO_ACCOUNT_SID": ACCOUNT_SID, "TWILIO_AUTH_TOKEN": AUTH_TOKEN} | variables
     command = [sys.executable, "-m", "callcenter.simulator", "--port", "0", *options]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:

@@ -9,7 +9,7 @@ import pytest
 import requests
 from twilio.base.exceptions import TwilioRestException
 
-from tests.contracts.simulator_rig import ACCOUNT_SID, AUTH_TOKEN, Params, Rig, connect, fresh, rig, ring
+from tests.contracts.simulator_rig import ACCOUNT_SID, AUTH_TOKEN, CLINIC, Params, Rig, connect, fresh, rig, ring
 
 TALK = ({"wait": 3}, {"say": "I need an appointment"}, {"wait": 1}, {"hang_up": True})
 
@@ -183,3 +183,22 @@ def test_thirty_callers_at_once_are_each_served_and_recorded(world: Rig) -> None
     assert {params["CallSid"] for params in world.door.of("/recorded")} == set(callers)
     assert {params["RecordingStatus"] for params in world.door.of("/recorded")} == {"completed"}
     assert world.alerts() == []
+
+
+def test_the_callers_number_is_withheld_on_request(world: Rig) -> None:
+    world.control("POST", "/calls", {"scenario": "withheld", "to": CLINIC})
+    assert world.door.wait_for("/incoming")["From"] == "anonymous"
+
+
+def test_what_is_said_while_the_recording_is_paused_is_not_in_it(world: Rig) -> None:
+    caller, _ = connect(world, {"wait": 60})
+    recording = world.client.calls(caller).recordings("Twilio.CURRENT")
+    recording.update(status="paused")
+    world.control("POST", f"/calls/{caller}/say", {"text": "Four nine two nine, one two three four, five six"})
+    recording.update(status="in-progress")
+    world.control("POST", f"/calls/{caller}/hang_up")
+    told = recorded(world)
+    assert int(told["RecordingDuration"]) >= 3
+    with wave.open(io.BytesIO(media_of(world, told["RecordingSid"]).content)) as file:
+        sound = memoryview(file.readframes(file.getnframes())).cast("h")
+    assert not any(sound[0::2].tolist())

@@ -99,11 +99,6 @@ def test_a_second_leg_with_the_same_label_is_not_let_in(world: Rig) -> None:
     assert world.call(first)["live"]
 
 
-def test_the_callers_number_is_withheld_on_request(world: Rig) -> None:
-    world.control("POST", "/calls", {"scenario": "withheld", "to": CLINIC})
-    assert world.door.wait_for("/incoming")["From"] == "anonymous"
-
-
 def test_nobody_hears_a_muted_participant(world: Rig) -> None:
     caller, receptionist = connect(world, {"wait": 300})
     who = world.client.conferences(room_of(world)).participants(receptionist)

@@ -7,7 +7,17 @@ import requests
 from twilio.base.exceptions import TwilioRestException
 from twilio.rest import Client
 
-from tests.contracts.simulator_rig import ACCOUNT_SID, CLINIC, RECEPTIONIST, Rig, ToSimulator, fresh, rig, ring
+from tests.contracts.simulator_rig import (
+    ACCOUNT_SID,
+    CLINIC,
+    RECEPTIONIST,
+    Rig,
+    ToSimulator,
+    fresh,
+    rig,
+    ring,
+    simulator,
+)
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +36,11 @@ def test_wrong_credentials_are_refused(world: Rig) -> None:
     with pytest.raises(TwilioRestException) as refused:
         stranger.calls("CA" + "0" * 32).fetch()
     assert (refused.value.status, refused.value.code) == (401, 20003)
+
+
+def test_an_api_key_is_accepted_beside_the_auth_token() -> None:
+    with simulator(TWILIO_REST_KEY_SID="SK1", TWILIO_REST_KEY_SECRET="secret") as base:
+        assert Client("SK1", "secret", ACCOUNT_SID, http_client=ToSimulator(base)).calls.list() == []
 
 
 def test_the_account_of_another_is_refused(world: Rig) -> None:
@@ -50,6 +65,7 @@ def test_a_parameter_without_effect_is_refused_loudly(world: Rig) -> None:
 @pytest.mark.parametrize(
     ("change", "code"),
     [
+        ({"to": "client:jane.doe@example.org"}, 21211),
         ({"to": "nobody"}, 21211),
         ({"from_": "+15550000000"}, 21210),
         ({"url": "ftp://x"}, 21205),
