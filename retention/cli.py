@@ -11,10 +11,10 @@ from datetime import datetime
 from typing import Any
 
 import click
-from callcenter.cli.output import emit
 from sqlalchemy import Engine
 
 from callcenter import wiring
+from callcenter.cli.output import emit, json_option
 from callcenter.db import reading, transaction
 from callcenter.models import LegalHold
 from callcenter.services import retention_requests
@@ -24,8 +24,6 @@ from retention.trusted_time import trusted_now
 ACTOR = "command-line"
 SOMETHING_FAILED = 1
 BRAKED = 3
-
-_json = click.option("--json", "json_output", is_flag=True, help="Print JSON.")
 
 
 @contextmanager
@@ -43,7 +41,7 @@ def retention() -> None:
 
 
 @retention.command("due")
-@_json
+@json_option
 def due(json_output: bool) -> None:
     """List the recordings that must be purged now, oldest first; held ones are marked."""
     with _engine() as engine:
@@ -62,7 +60,7 @@ def due(json_output: bool) -> None:
 @retention.command("sweep")
 @click.option("--dry-run", is_flag=True, help="Count only; change nothing.")
 @click.option("--confirm", is_flag=True, help="Lift the brakes for this one sweep; it is written to the access log.")
-@_json
+@json_option
 @click.pass_context
 def sweep_command(context: click.Context, dry_run: bool, confirm: bool, json_output: bool) -> None:
     """Purge what is due. Exit code 0: clean, 1: something failed and stays due, 3: a brake stopped it."""
@@ -86,7 +84,7 @@ def sweep_command(context: click.Context, dry_run: bool, confirm: bool, json_out
 
 
 @retention.command("run")
-@_json
+@json_option
 def run_command(json_output: bool) -> None:
     """Run the timetable of sweeps until told to stop (SIGTERM); the first sweep is at once."""
     from retention.scheduler import run
@@ -106,7 +104,7 @@ def hold() -> None:
 @click.option("--recording", "recording_id", required=True, help="The recording's id.")
 @click.option("--reason", required=True, help="Why it must be kept.")
 @click.option("--review", "review", required=True, type=click.DateTime(["%Y-%m-%d"]), help="When to look at it again.")
-@_json
+@json_option
 def place(recording_id: str, reason: str, review: datetime, json_output: bool) -> None:
     """Keep a recording until the hold is released. It stays hidden once it has expired."""
     with _engine() as engine:
@@ -127,7 +125,7 @@ def place(recording_id: str, reason: str, review: datetime, json_output: bool) -
 @hold.command("release")
 @click.argument("hold_id")
 @click.option("--reason", required=True, help="Why it need not be kept any more.")
-@_json
+@json_option
 def release(hold_id: str, reason: str, json_output: bool) -> None:
     """End a hold; the recording is purged when it has expired."""
     with _engine() as engine:
@@ -140,7 +138,7 @@ def release(hold_id: str, reason: str, json_output: bool) -> None:
 
 @hold.command("list")
 @click.option("--all", "with_released", is_flag=True, help="Show released holds too.")
-@_json
+@json_option
 def list_command(with_released: bool, json_output: bool) -> None:
     """List the holds in force, those to be reviewed first."""
     with _engine() as engine, reading(engine) as session:
@@ -169,5 +167,6 @@ def _lines(result: SweepResult) -> list[str]:
 
 
 def _shown(one: LegalHold) -> dict[str, Any]:
-    names = ("id", "clinic_id", "recording_id", "reason", "placed_by", "placed_at", "review_on")
-    return {name: getattr(one, name) for name in (*names, "released_at", "released_by", "release_reason")}
+    names = ("id", "clinic_id", "recording_id", "reason", "placed_by", "placed_at")
+    later = ("released_at", "released_by", "release_reason")
+    return {name: getattr(one, name) for name in (*names, *later)} | {"review_on": one.review_on.isoformat()}
