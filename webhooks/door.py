@@ -82,9 +82,9 @@ class Door:
             return False
 
     def close(self) -> None:
-        """Stop the threads of this door (tests; a process just ends)."""
+        """Let go of the database: end this door's threads and wait for what they are at."""
         self.refresher.stop()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.shutdown(cancel_futures=True)
 
     def _in_time(self, work: Callable[[], Answer], too_late: threading.Event) -> Answer:
         future: Future[Answer] = self._threads.submit(work)

@@ -114,6 +114,7 @@ class Refresher:
         self._stopped = False
         self._guard = threading.Lock()
         self._running_in: int | None = None
+        self._thread: threading.Thread | None = None
 
     def ensure_running(self) -> None:
         """Start the thread of this process, once."""
@@ -122,16 +123,19 @@ class Refresher:
         with self._guard:
             if self._running_in != os.getpid() and not self._stopped:
                 self._running_in = os.getpid()
-                threading.Thread(target=self._run, name="door-snapshot", daemon=True).start()
+                self._thread = threading.Thread(target=self._run, name="door-snapshot", daemon=True)
+                self._thread.start()
 
     def wake(self) -> None:
         """Refresh soon."""
         self._wake.set()
 
     def stop(self) -> None:
-        """End the thread."""
+        """End the thread, after the refresh it is at."""
         self._stopped = True
         self._wake.set()
+        if self._thread is not None and self._running_in == os.getpid():
+            self._thread.join()
 
     def _run(self) -> None:
         while not self._stopped:
