@@ -52,8 +52,8 @@ def test_pages_follow_each_other_without_gap_or_repeat(world: World) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["nonsense", "MjAyNiB4", "====", "AAAA"])
-def test_a_cursor_that_nobody_gave_is_refused(world: World, cursor: str) -> None:
-    answer = world.get("hill_manager", f"/calls?cursor={cursor}")
+def test_a_cursor_that_nobody_gave_is_refused(small_world: World, cursor: str) -> None:
+    answer = small_world.get("hill_manager", f"/calls?cursor={cursor}")
     assert (answer.status_code, answer.json["code"]) == (422, "bad_input")
 
 
@@ -81,8 +81,8 @@ def test_filters_narrow_the_list(world: World, filters: str, expected: list[str]
     ["limit=0", "limit=201", "limit=x", "outcome=lost", "linked=perhaps", "from=yesterday", "from=2026-03-02",
      "to=1700000000", "from=0001-01-01T00:00:00%2B14:00", "clinic=%00", "unknown=1", "cursor=%00"],
 )  # fmt: skip
-def test_a_filter_that_makes_no_sense_is_refused_in_one_sentence(world: World, filters: str) -> None:
-    answer = world.get("hill_manager", f"/calls?{filters}")
+def test_a_filter_that_makes_no_sense_is_refused_in_one_sentence(small_world: World, filters: str) -> None:
+    answer = small_world.get("hill_manager", f"/calls?{filters}")
     assert answer.status_code == 422
     assert answer.mimetype == "application/problem+json"
     assert answer.json["errors"][0]["field"] == filters.split("=", maxsplit=1)[0]
@@ -163,13 +163,13 @@ def test_the_operator_may_not_search_for_people(world: World) -> None:
 
 
 def test_a_view_a_list_and_a_search_leave_one_entry_each(world: World) -> None:
-    key = f"key:{world.post('hill_manager', '/calls/search', {}).json and ''}"
+    world.post("hill_manager", "/calls/search", {})
     world.get("hill_manager", "/calls")
     world.get("hill_manager", f"/calls/{world.hill.ended_call.id}")
     entries = world.entries()
     assert [action for _, action, _, _ in entries] == ["calls.searched", "calls.listed", "call.viewed"]
     assert {clinic for *_, clinic in entries} == {world.hill.clinic.id}
-    assert all(actor.startswith(key) for actor, *_ in entries)
+    assert len({actor for actor, *_ in entries}) == 1
 
 
 def test_filing_a_disposition_takes_the_call_from_the_unlinked_list(world: World) -> None:
@@ -190,11 +190,11 @@ def test_filing_a_disposition_takes_the_call_from_the_unlinked_list(world: World
     ],
 )
 def test_a_disposition_that_cannot_be_is_refused_and_changes_nothing(
-    world: World, body: object, status: int, code: str
+    small_world: World, body: object, status: int, code: str
 ) -> None:
-    answer = world.put("rosie", f"/calls/{world.hill.ended_call.id}/disposition", body)
+    answer = small_world.put("rosie", f"/calls/{small_world.hill.ended_call.id}/disposition", body)
     assert (answer.status_code, answer.json["code"]) == (status, code)
-    assert world.get("rosie", f"/calls/{world.hill.ended_call.id}").json["disposition"] is None
+    assert small_world.get("rosie", f"/calls/{small_world.hill.ended_call.id}").json["disposition"] is None
 
 
 def test_linking_a_booking_twice_is_one_link(world: World) -> None:

@@ -70,7 +70,9 @@ class World:
         if who is not None:
             headers["Authorization"] = f"Bearer {self.keys[who]}"
         url = path if path.startswith("//") or path == "/" else f"/api/v1{path}"
-        return self.app.test_client().open(url.replace("//", "/", 1), method=method, headers=headers, **options)
+        return self.app.test_client().open(
+            url.replace("//", "/", 1), method=method, headers=headers, buffered=True, **options
+        )
 
     def get(self, who: str | None, path: str, **options: Any) -> TestResponse:
         return self.ask(who, "GET", path, **options)

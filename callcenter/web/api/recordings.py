@@ -95,6 +95,9 @@ def _asked_for(size: int) -> tuple[int, int, bool]:
     wanted = parse_range_header(request.headers.get("Range"))
     if wanted is None or wanted.units != "bytes" or len(wanted.ranges) != 1 or "If-Range" in request.headers:
         return 0, size - 1, False
+    first = wanted.ranges[0][0]
+    if first is not None and -first > size:
+        return 0, size - 1, True  # the last n bytes of fewer than n are all of them (RFC 9110 §14.1.2)
     span = wanted.range_for_length(size)
     if span is None:
         raise RequestedRangeNotSatisfiable(size)
