@@ -41,7 +41,7 @@ def test_a_request_is_one_line_with_its_route_and_status(small_world: World, log
 
 
 def test_a_refusal_is_logged_with_its_code(small_world: World, log_lines: io.StringIO) -> None:
-    small_world.get("operator", f"/recordings/{small_world.hill.recording.id}/audio?purpose=review")
+    small_world.get("supervisor", f"/recordings/{small_world.hill.recording.id}/audio?purpose=review")
     (line,) = events(log_lines)
     assert (line["event"], line["status"], line["code"]) == ("request_refused", 403, "purpose_not_allowed")
 
