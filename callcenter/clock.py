@@ -30,3 +30,8 @@ def now() -> datetime:
 def monotonic_seconds() -> float:
     """Seconds that never jump, for measuring spans inside one process."""
     return time.monotonic()
+
+
+def sleep(seconds: float) -> None:
+    """Let real time pass (processes that poll)."""
+    time.sleep(seconds)

@@ -28,7 +28,6 @@ COMMANDS = {
     "jobs": Lazy("callcenter.cli.jobs:jobs", "When the periodic jobs last ran."),
     "practitioner": Lazy("callcenter.cli.clinics:practitioner", "Practitioners of a clinic: add, list."),
     "recordings": Lazy("callcenter.cli.calls:recordings", "Recordings and what became of them."),
-    "reconcile": Lazy("retention:reconcile", "Look for objects without rows and rows without objects.", found=True),
     "retention": Lazy("retention:retention", "What is due to be purged; sweep; the retention process.", found=True),
     "serve": Lazy("callcenter.cli.serve:serve", "Run all processes on one machine."),
     "service": Lazy("callcenter.cli.clinics:service", "Services of a clinic: add, list."),

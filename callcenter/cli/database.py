@@ -23,4 +23,6 @@ def upgrade_command(json_output: bool) -> None:
         upgrade(engine)
     except SQLAlchemyError as error:
         raise CallcenterError("The database cannot be reached or changed; check DATABASE_URL.") from error
+    finally:
+        engine.dispose()
     emit({"status": "up_to_date"}, json_output, ["The database is up to date."])

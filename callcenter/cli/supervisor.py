@@ -46,7 +46,7 @@ class Supervisor:
 
     def _spawn(self, child: Child) -> subprocess.Popen[bytes]:
         parent = os.getpid()
-        return subprocess.Popen(  # noqa: S603 - our own interpreter and modules
+        return subprocess.Popen(
             [sys.executable, "-m", child.module, *child.arguments],
             env=self._environ,
             stdin=subprocess.DEVNULL,

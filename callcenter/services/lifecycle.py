@@ -66,6 +66,7 @@ def caller_joined(session: Session, call: Call, *, at: datetime, now: datetime) 
     """The caller is in the conference with the receptionist: the talk has begun."""
     if call.state != CallState.QUEUED or call.accepted_offer_id is None:
         return
+    at = max(at, call.queued_at or at)  # the carrier's times are whole seconds, ours are not
     call.state = CallState.CONNECTED
     call.connected_at = call.connected_at or at
     call.turn_connected_at = at
