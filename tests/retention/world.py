@@ -58,7 +58,8 @@ class World:
 
     def sweep(self, **options: Any) -> SweepResult:
         """Sweep at ``now``."""
-        return sweep(self.engine, self.store, self.carrier.carrier(), clock=lambda: self.now, **options)
+        options = {"clock": lambda: self.now} | options
+        return sweep(self.engine, self.store, self.carrier.carrier(), **options)
 
     def row(self, recording_id: str) -> Recording:
         """The row as it is now."""
