@@ -92,11 +92,11 @@ def stuck(known: Carrier, database_url: str, tmp_path: Path) -> Iterator[Carrier
         yield known
 
 
-@pytest.fixture(params=["away", "stuck"])
-def either(request: pytest.FixtureRequest) -> Carrier:
+@pytest.fixture(params=[_closed, _locked])
+def either(request: pytest.FixtureRequest, known: Carrier, database_url: str, tmp_path: Path) -> Iterator[Carrier]:
     """Once this, once that."""
-    carrier: Carrier = request.getfixturevalue(request.param)
-    return carrier
+    with broken(known, request.param, database_url, tmp_path):
+        yield known
 
 
 def test_a_new_caller_is_greeted_and_forwarded_in_less_than_two_seconds(either: Carrier) -> None:
