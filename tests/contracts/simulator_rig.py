@@ -166,8 +166,10 @@ def simulator(*options: str, **variables: str) -> Iterator[str]:
             assert "listens on" in line, f"simulator did not start: {line!r}"
             yield line.split()[-1]
         finally:
+            died_with = process.poll()
             process.terminate()
             process.wait(10)
+            assert died_with is None, f"the simulator died during the tests, exit code {died_with}"
 
 
 @contextmanager
