@@ -2,6 +2,7 @@
 
 import multiprocessing
 from datetime import UTC, datetime, timedelta, timezone
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -84,9 +85,15 @@ def test_eight_writing_processes_lose_no_update_and_never_see_a_locked_database(
     with transaction(engine) as session:
         session.execute(COUNTERS.insert().values(id=1, count=0))
     engine.dispose()
-    spawn = multiprocessing.get_context("spawn")
-    with spawn.Pool(8) as pool:
-        pool.map(_count_up, [database_url] * 8, chunksize=1)
+    fork = multiprocessing.get_context("forkserver")
+    fork.set_forkserver_preload([__name__])  # one process imports everything, eight are forked from it
+    start = fork.Barrier(8)
+    writers = [fork.Process(target=_count_up, args=(database_url, start)) for _ in range(8)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0] * 8
     with reading(engine) as session:
         assert session.scalar(select(COUNTERS.c.count)) == 8 * WRITES
     engine.dispose()
@@ -96,9 +103,10 @@ WRITES = 50
 """Transactions of each of the eight processes."""
 
 
-def _count_up(database_url: str) -> None:
+def _count_up(database_url: str, start: Barrier) -> None:
     """Read, then write in the same transaction: the pattern that fails when a read is upgraded to a write."""
     engine = create_engine_for(database_url)
+    start.wait()
     for _ in range(WRITES):
         with transaction(engine) as session:
             count = session.scalar(select(COUNTERS.c.count).with_for_update())
