@@ -13,6 +13,7 @@ from callcenter.domain import phone_numbers
 from callcenter.domain.bookings import SLOT_MINUTES
 from callcenter.domain.opening_hours import Band, is_open, parse_bands, parse_timezone, parse_weekday
 from callcenter.domain.permissions import Actor
+from callcenter.domain.retention import check_days
 from callcenter.domain.text_rules import clean_text
 from callcenter.errors import BadInput, Conflict, NotFound
 from callcenter.models import Clinic, ClinicNumber, OpeningBand, Practitioner, Service
@@ -21,7 +22,6 @@ from callcenter.services.access import in_view
 LONGEST_NAME = 120
 LONGEST_SERVICE_MINUTES = 480
 MOST_NUMBERS = 20
-RETENTION_DAYS = range(1, 366)
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 
 
@@ -40,14 +40,12 @@ def add_clinic(
     """A new clinic, open always until hours are set. Raises BadInput, or Conflict ``slug_taken``/``number_taken``."""
     if not _SLUG.fullmatch(slug):
         raise BadInput("The slug must be 1 to 40 lower-case letters, digits and inner dashes.")
-    if retention_days not in RETENTION_DAYS:
-        raise BadInput("The retention period must be 1 to 365 whole days.")
     own_numbers = _own_numbers(numbers)
     clinic = Clinic(
         slug=slug,
         name=clean_text(name, field="The name", limit=LONGEST_NAME),
         timezone=parse_timezone(timezone).key,
-        retention_days=retention_days,
+        retention_days=check_days(retention_days),
         call_log_days=call_log_days,
         fallback_number=_fallback(fallback_number, own_numbers),
         created_at=now,
