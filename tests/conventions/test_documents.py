@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from callcenter import config
 from tests.conventions.project import OTHER_CODE, PRODUCT, ROOT, name_of, python_files
@@ -18,6 +19,12 @@ def test_every_environment_variable_is_documented() -> None:
 
 def test_every_setting_of_the_voice_file_is_documented() -> None:
     assert set(config.VoiceSettings.model_fields) - _explained("[a-z0-9_]+") == set()
+
+
+def test_the_voice_file_that_comes_along_states_the_defaults() -> None:
+    stated = yaml.safe_load((ROOT / "twilio_config.yaml").read_text())
+    assert config.VoiceSettings.model_validate(stated) == config.VoiceSettings()
+    assert set(config.VoiceSettings.model_fields) - set(stated) == {"prompts"}
 
 
 def test_every_documented_variable_exists() -> None:
