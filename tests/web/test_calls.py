@@ -9,6 +9,7 @@ from callcenter.domain.bookings import LinkAction
 from callcenter.domain.calls import CallState, OfferState, Outcome
 from callcenter.models import BookingLink, Search
 from tests.factories import NOW, create_answered_call, create_call, create_offer
+from tests.web.conftest import SetClock
 from tests.web.world import World
 
 
@@ -142,7 +143,7 @@ def test_a_search_can_be_repeated_by_its_id_and_only_by_its_owner(world: World) 
     assert world.get("supervisor", f"/calls?search={search}").status_code == 404
 
 
-def test_a_search_id_dies_after_a_day(world: World, set_clock) -> None:  # type: ignore[no-untyped-def]
+def test_a_search_id_dies_after_a_day(world: World, set_clock: SetClock) -> None:
     search = world.post("hill_manager", "/calls/search", {}).json["search"]
     set_clock(NOW + timedelta(hours=26))
     assert world.get("hill_manager", f"/calls?search={search}").status_code == 404

@@ -9,7 +9,6 @@ from typing import Any
 
 from flask import Flask
 from sqlalchemy import Engine, func, select
-from werkzeug.test import TestResponse
 
 from callcenter.config import Settings
 from callcenter.db import reading, transaction
@@ -54,7 +53,7 @@ class Desk:
 
 @dataclass
 class World:
-    """The app and its rows; ``get`` and the others ask as one of the cast."""
+    """The app and its rows; ``get`` and the others ask as one of the cast and give the test client's response."""
 
     app: Flask
     engine: Engine
@@ -64,7 +63,7 @@ class World:
     lake: Desk
     keys: dict[str, str] = field(default_factory=dict)
 
-    def ask(self, who: str | None, method: str, path: str, **options: Any) -> TestResponse:
+    def ask(self, who: str | None, method: str, path: str, **options: Any) -> Any:
         """One request by somebody of the cast (None: without a key) below /api/v1, unless ``path`` is absolute."""
         headers = dict(options.pop("headers", {}))
         if who is not None:
@@ -74,16 +73,16 @@ class World:
             url.replace("//", "/", 1), method=method, headers=headers, buffered=True, **options
         )
 
-    def get(self, who: str | None, path: str, **options: Any) -> TestResponse:
+    def get(self, who: str | None, path: str, **options: Any) -> Any:
         return self.ask(who, "GET", path, **options)
 
-    def post(self, who: str | None, path: str, json: Any = None, **options: Any) -> TestResponse:
+    def post(self, who: str | None, path: str, json: Any = None, **options: Any) -> Any:
         return self.ask(who, "POST", path, json=json, **options) if json is not None else self.ask(who, "POST", path)
 
-    def put(self, who: str | None, path: str, json: Any) -> TestResponse:
+    def put(self, who: str | None, path: str, json: Any) -> Any:
         return self.ask(who, "PUT", path, json=json)
 
-    def patch(self, who: str | None, path: str, json: Any) -> TestResponse:
+    def patch(self, who: str | None, path: str, json: Any) -> Any:
         return self.ask(who, "PATCH", path, json=json)
 
     def change(self, row: Any, **values: Any) -> None:

@@ -121,7 +121,7 @@ class SlotPage(Shape):
 @needs(Permission.READ_BOOKINGS)
 def list_bookings(query: BookingQuery) -> Response:
     """Bookings in view by start, cancelled ones too."""
-    with transaction(parts().engine) as session:
+    with transaction(parts().engine, wake=False) as session:
         page = bookings_in_view(
             session,
             actor(),
@@ -182,7 +182,7 @@ def get_slots(query: SlotQuery) -> Response:
 @needs(Permission.READ_BOOKINGS)
 def get_booking(path: BookingPath) -> Response:
     """One booking."""
-    with transaction(parts().engine) as session:
+    with transaction(parts().engine, wake=False) as session:
         booking = find_booking(session, path.booking_id, actor())
         viewed(session, "booking.viewed", "booking", booking.id, booking.clinic_id)
         shape = _shape(booking_details(session, booking))

@@ -76,7 +76,7 @@ class DispositionInput(Input):
 def list_calls(query: CallQuery) -> Response:
     """The calls in view, newest first."""
     now = clock.now()
-    with transaction(parts().engine) as session:
+    with transaction(parts().engine, wake=False) as session:
         if query.search is not None:
             criteria = call_log.recall_search(session, actor(), query.search, now=now)
         else:
@@ -93,7 +93,7 @@ def search_calls(body: CallSearch) -> Response:
     now = clock.now()
     number = phone_numbers.normalise(body.number) if body.number is not None else None
     text = clean_optional_text(body.q, field="The text", limit=LONGEST_SEARCH_TEXT)
-    with transaction(parts().engine) as session:
+    with transaction(parts().engine, wake=False) as session:
         criteria = _criteria(session, body, number=number, text=text)
         search = call_log.remember_search(session, actor(), criteria, now=now)
         page = call_log.list_calls(session, actor(), criteria, limit=body.limit, cursor=body.cursor, now=now)
@@ -106,7 +106,7 @@ def search_calls(body: CallSearch) -> Response:
 @needs(Permission.READ_CALLS)
 def get_call(path: CallPath) -> Response:
     """One call."""
-    with transaction(parts().engine) as session:
+    with transaction(parts().engine, wake=False) as session:
         call = call_log.find_call(session, actor(), path.call_id)
         viewed(session, "call.viewed", "call", call.id, call.clinic_id)
         shape = call_log.get_call(session, actor(), call.id, now=clock.now())

@@ -150,7 +150,7 @@ def add_service(body: ServiceInput) -> Response:
 @needs(Permission.READ_BOOKINGS)
 def get_callers(query: CallerQuery) -> Response:
     """Callers of one clinic, or of all in view; the same number at two clinics is two callers."""
-    with transaction(parts().engine) as session:
+    with transaction(parts().engine, wake=False) as session:
         clinic = find_clinic(session, query.clinic, actor()) if query.clinic else None
         page = list_callers(session, actor(), clinic, limit=query.limit, cursor=query.cursor)
         slugs = _slugs(list_clinics(session, actor()))

@@ -64,7 +64,7 @@ def get_audio(path: RecordingPath, query: AudioQuery) -> Response:
     """The audio as WAV, whole or in part (Range: bytes). Until it expires, and never after."""
     if query.purpose is None:
         return problem(400, "purpose_required", f"Say why you listen: purpose={' | '.join(Purpose)}.")
-    with transaction(parts().engine) as session:
+    with transaction(parts().engine, wake=False) as session:
         audio = playback.allow_listening(session, actor(), path.recording_id, query.purpose, now=clock.now())
     return _send(audio)
 
