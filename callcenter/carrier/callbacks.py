@@ -41,6 +41,7 @@ _ALLOWED = {
         "SequenceNumber": _COUNT,
         "Timestamp": _MOMENT,
         "StatusCallbackEvent": _WORD,
+        "ReasonParticipantLeft": r"[a-z_]{1,60}",
         "QueuePosition": _COUNT,
         "QueueTime": _COUNT,
         "QueueResult": _WORD,
@@ -205,6 +206,7 @@ def parse_conference(fields: Fields) -> ConferenceEvent | None:
         carrier_conference_sid=sid,
         carrier_call_sid=call_sid,
         at=_moment(fields, "Timestamp"),
+        hung_up=fields.get("ReasonParticipantLeft") == "participant_hung_up",
     )
 
 

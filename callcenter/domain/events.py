@@ -51,6 +51,8 @@ class ConferenceEvent:
     carrier_conference_sid: str
     carrier_call_sid: str | None = None
     at: datetime | None = None
+    hung_up: bool = False
+    """Of a LEAVE: the participant's own leg ended, not the conference under it."""
 
 
 class RecordingReportKind(StrEnum):

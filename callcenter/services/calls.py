@@ -29,7 +29,7 @@ from callcenter.domain.steps import (
 )
 from callcenter.errors import Conflict, NotFound
 from callcenter.models import Call, CallLeg, Clinic, ClinicNumber, Offer
-from callcenter.services import callers, clinics, lifecycle, queueing, recordings, replays
+from callcenter.services import callers, clinics, lifecycle, queueing, recordings, replays, waiting
 from callcenter.services.call_rows import locked, locked_by_sid
 from callcenter.services.commands import tell
 
@@ -174,7 +174,7 @@ def wait_step(
     if turn == call.turn:
         call.wait_rounds += 1
         call.check_at = now + timedelta(seconds=lifecycle.CHECK_QUEUED_SECONDS)
-    if queueing.overflow_due(session, call, now=now):
+    if waiting.overflow_due(session, call, now=now):
         lifecycle.to_message(session, call, now=now)
         return LeaveQueue()
     return Wait(_wait_texts(session, call, voice=voice, now=now), may_refuse=recordings.wanted(call))
@@ -195,8 +195,8 @@ def _wait_texts(session: Session, call: Call, *, voice: VoiceSettings, now: date
     if call.accepted_offer_id is not None:
         return ()
     texts = [voice.prompt("please_wait")] if call.wait_rounds == 1 else []
-    texts.append(voice.prompt("position").format(position=queueing.position(session, call)))
-    minutes = queueing.estimate_minutes(session, call, now=now)
+    texts.append(voice.prompt("position").format(position=waiting.position(session, call)))
+    minutes = waiting.estimate_minutes(session, call, now=now)
     if minutes == 1:
         texts.append(voice.prompt("estimate_one"))
     elif minutes is not None:

@@ -53,8 +53,10 @@ def leg_changed(
     if leg.state == LegState.RINGING:
         queueing.ringing(session, offer, voice=voice, now=now)
     elif leg.state in ENDED_LEG_STATES:
-        if offer.state == OfferState.ACCEPTED:
-            lifecycle.receptionist_left(session, call, offer, at=leg.ended_at or now, now=now)
+        if offer.state == OfferState.ACCEPTED and call.state != CallState.ENDED:
+            # Lost softphone, or did the caller hang up and end the conference under it? The other reports tell,
+            # in any order; if they do not come, we ask.
+            check_soon(call, now)
         else:
             queueing.leg_ended(session, offer, call, leg, now=now)
     if leg.ended_at is None and offer.state not in (*OPEN_OFFER_STATES, OfferState.ACCEPTED):
@@ -109,7 +111,7 @@ def conference_reported(
     if event.carrier_call_sid == call.carrier_call_sid and event.carrier_call_sid is not None:
         _caller_event(session, call, event.kind, at=at, now=now)
     elif event.kind == ConferenceEventKind.LEAVE and event.carrier_call_sid is not None:
-        _receptionist_leaves(session, call, event.carrier_call_sid, at=at, now=now)
+        _receptionist_leaves(session, call, event, event.carrier_call_sid, now=now)
     elif event.kind == ConferenceEventKind.END:
         check_soon(call, now)
 
@@ -126,11 +128,17 @@ def _caller_event(session: Session, call: Call, kind: ConferenceEventKind, *, at
             recordings.hold_reported(session, call, held=held, at=at, now=now)
 
 
-def _receptionist_leaves(session: Session, call: Call, carrier_call_sid: str, *, at: datetime, now: datetime) -> None:
+def _receptionist_leaves(
+    session: Session, call: Call, event: ConferenceEvent, carrier_call_sid: str, *, now: datetime
+) -> None:
     leg = session.scalar(select(CallLeg).where(CallLeg.carrier_call_sid == carrier_call_sid))
-    if leg is not None and leg.offer_id is not None and leg.offer_id == call.accepted_offer_id:
+    if leg is None or leg.offer_id is None or leg.offer_id != call.accepted_offer_id:
+        return
+    if event.hung_up:
         offer = session.get_one(Offer, leg.offer_id)
-        lifecycle.receptionist_left(session, call, offer, at=at, now=now)
+        lifecycle.receptionist_left(session, call, offer, at=event.at or now, now=now)
+    else:
+        check_soon(call, now)  # the conference ended under her: what became of the caller tells the rest
 
 
 def recording_reported(

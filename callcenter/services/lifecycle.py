@@ -26,7 +26,7 @@ from callcenter.services.commands import tell
 CHECK_QUEUED_SECONDS = 90
 """The wait document is fetched every turn; a queued call that has been silent this long is asked about."""
 CHECK_TALK_SECONDS = 300
-CHECK_SOON_SECONDS = 4
+CHECK_SOON_SECONDS = 2
 RECORDING_REPAIR_SECONDS = 3
 SWEEP_LEGS_SECONDS = 5
 """The conference ends with the caller and takes the other legs with it; what is still up then is dropped."""
@@ -153,6 +153,9 @@ def end_call(
 def _free_receptionist(session: Session, call: Call, *, voice: VoiceSettings, now: datetime) -> None:
     """Every connected call starts a wrap-up; a caller who left before joining does not (design §4.5, §4.8)."""
     offer = session.get(Offer, call.accepted_offer_id) if call.accepted_offer_id else None
+    if offer is None and call.preferred_receptionist_id is not None:
+        # Lost, and the caller gave up before anybody was back: the talk that was still wants an outcome.
+        receptionists.take_for_wrap_up(session, call.preferred_receptionist_id, call_id=call.id, voice=voice, now=now)
     if offer is None:
         return
     if call.state == CallState.CONNECTED:

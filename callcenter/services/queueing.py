@@ -1,11 +1,11 @@
-"""Waiting callers and who is rung for them: dispatch, acceptance, missed offers, overflow.
+"""Who is rung for a waiting caller: dispatch, acceptance, missed offers.
 
 The worker calls ``dispatch`` until it answers None; the answered softphone leads to ``accept_offer``.
 """
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -23,15 +23,10 @@ from callcenter.domain.calls import (
 from callcenter.domain.commands import CommandKind
 from callcenter.domain.recordings import RecordingKind
 from callcenter.domain.routing import (
-    KNOWN_CALLS_FOR_ESTIMATE,
-    WaitFacts,
-    estimate_wait_minutes,
     longest_idle_first,
     reoffer_cutoff,
-    should_overflow,
-    signed_in,
 )
-from callcenter.models import Assignment, Call, CallLeg, Offer, new_id
+from callcenter.models import Call, CallLeg, Offer, new_id
 from callcenter.services import lifecycle, pacing, receptionists, recordings
 from callcenter.services.call_rows import legs_of_offer, locked, open_offers
 from callcenter.services.commands import changed_one, tell
@@ -235,78 +230,3 @@ def expire_offer(session: Session, offer_id: str, *, now: datetime) -> None:
         lifecycle.close_offer(session, offer, call, OfferState.MISSED, OfferReason.NO_ANSWER, now=now)
     else:
         lifecycle.close_offer(session, offer, call, OfferState.FAILED, OfferReason.CARRIER_ERROR, now=now)
-
-
-def waiting_calls(session: Session) -> list[str]:
-    """Queued calls that nobody has accepted."""
-    return list(
-        session.scalars(
-            select(Call.id)
-            .where(Call.state == CallState.QUEUED, Call.accepted_offer_id.is_(None))
-            .order_by(Call.waiting_since_at)
-            .limit(500)
-        )
-    )
-
-
-def overflow_due(session: Session, call: Call, *, now: datetime) -> bool:
-    """Whether the waiting caller should leave a message by the rules of design §4.4."""
-    if call.state != CallState.QUEUED or call.accepted_offer_id is not None or call.overflow_after_at is None:
-        return False
-    facts = WaitFacts(
-        first_prompt_heard=call.wait_rounds >= 2 or call.turn > 1,
-        overflow_after_at=call.overflow_after_at,
-        candidates=receptionists.candidates(session, call.clinic_id),
-    )
-    return should_overflow(facts, now)
-
-
-def overflow(session: Session, call_id: str, *, now: datetime) -> bool:
-    """Let the caller leave a message if nobody can take the call; True when that was decided now."""
-    call = locked(session, call_id)
-    if not overflow_due(session, call, now=now):
-        return False
-    lifecycle.to_message(session, call, now=now)
-    tell(session, CommandKind.MOVE_ON, call, call.id, now=now)
-    return True
-
-
-def position(session: Session, call: Call) -> int:
-    """The caller's place in the clinic's queue, from 1."""
-    ahead = session.scalar(
-        select(func.count())
-        .select_from(Call)
-        .where(
-            Call.clinic_id == call.clinic_id,
-            Call.state == CallState.QUEUED,
-            Call.accepted_offer_id.is_(None),
-            Call.id != call.id,
-            Call.waiting_since_at < call.waiting_since_at,
-        )
-    )
-    return 1 + (ahead or 0)
-
-
-def estimate_minutes(session: Session, call: Call, *, now: datetime) -> int | None:
-    """Minutes until somebody answers, from our own calls, or None when nothing honest can be said."""
-    at_work = [c.receptionist_id for c in receptionists.candidates(session, call.clinic_id) if signed_in(c, now)]
-    if not at_work:
-        return None
-    handled = session.execute(
-        select(Call.talk_seconds + func.coalesce(Call.wrap_up_seconds, 0.0))
-        .where(Call.clinic_id == call.clinic_id, Call.state == CallState.ENDED, Call.connected_at.is_not(None))
-        .order_by(Call.started_at.desc())
-        .limit(5 * KNOWN_CALLS_FOR_ESTIMATE)
-    )
-    clinics = select(Assignment.clinic_id).where(Assignment.user_id.in_(at_work))
-    ahead = session.scalar(
-        select(func.count())
-        .select_from(Call)
-        .where(
-            Call.clinic_id.in_(clinics),
-            Call.state == CallState.QUEUED,
-            Call.accepted_offer_id.is_(None),
-            Call.waiting_since_at < call.waiting_since_at,
-        )
-    )
-    return estimate_wait_minutes([row[0] for row in handled], ahead=ahead or 0, at_work=len(at_work))

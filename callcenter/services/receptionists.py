@@ -145,6 +145,22 @@ def start_wrap_up(session: Session, user_id: str, *, call_id: str, voice: VoiceS
     )
 
 
+def take_for_wrap_up(session: Session, user_id: str, *, call_id: str, voice: VoiceSettings, now: datetime) -> None:
+    """Give her the wrap-up of a call that she lost, if nothing else occupies her by now."""
+    result = session.execute(
+        update(Receptionist)
+        .where(
+            Receptionist.user_id == user_id,
+            Receptionist.activity == Activity.IDLE,
+            Receptionist.current_call_id.is_(None),
+        )
+        .values(current_call_id=call_id)
+        .execution_options(synchronize_session=False)
+    )
+    if changed_one(result):
+        start_wrap_up(session, user_id, call_id=call_id, voice=voice, now=now)
+
+
 def finish_wrap_up(session: Session, user_id: str, *, now: datetime) -> Receptionist:
     """End the wrap-up early. Raises Conflict ``wrong_state`` when there is none."""
     receptionist = _locked(session, user_id)

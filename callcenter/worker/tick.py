@@ -15,7 +15,7 @@ from callcenter.domain.commands import CommandKind
 from callcenter.errors import NotFound
 from callcenter.logs import log
 from callcenter.models import Call
-from callcenter.services import queueing, receptionists
+from callcenter.services import queueing, receptionists, waiting
 from callcenter.services.call_rows import locked
 from callcenter.services.commands import tell
 
@@ -28,15 +28,15 @@ def tick(engine: Engine, voice: VoiceSettings) -> None:
     now = clock.now()
     with reading(engine) as session:
         offers = queueing.overdue_offers(session, now=now)
-        waiting = queueing.waiting_calls(session)
-        overflowing = [call_id for call_id in waiting if _may_overflow(session, call_id, now)]
+        queued = waiting.waiting_calls(session)
+        overflowing = [call_id for call_id in queued if _may_overflow(session, call_id, now)]
         wrap_ups = receptionists.lapsed_wrap_ups(session, now=now)
         silent = list(session.scalars(select(Call.id).where(Call.state != CallState.ENDED, Call.check_at <= now)))
     _each(engine, offers, lambda session, id_: queueing.expire_offer(session, id_, now=now))
-    _each(engine, overflowing, lambda session, id_: queueing.overflow(session, id_, now=now))
+    _each(engine, overflowing, lambda session, id_: waiting.overflow(session, id_, now=now))
     _each(engine, wrap_ups, lambda session, id_: receptionists.lapse_wrap_up(session, id_, now=now))
     _each(engine, silent, lambda session, id_: _ask_about(session, id_, now))
-    if waiting:
+    if queued:
         dispatch_all(engine, voice)
 
 
@@ -54,7 +54,7 @@ def dispatch_all(engine: Engine, voice: VoiceSettings) -> int:
 
 def _may_overflow(session: Session, call_id: str, now: datetime) -> bool:
     call = session.get(Call, call_id)
-    return call is not None and queueing.overflow_due(session, call, now=now)
+    return call is not None and waiting.overflow_due(session, call, now=now)
 
 
 def _ask_about(session: Session, call_id: str, now: datetime) -> None:

@@ -105,12 +105,19 @@ class CallScript:
                 session, offer.id, carrier_call_sid=sid or self.receptionist_sid, voice=VOICE, now=self.now
             )
 
-    def conference(self, kind: ConferenceEventKind, *, sid: str | None = None, turn: int | None = None) -> None:
+    def conference(
+        self, kind: ConferenceEventKind, *, sid: str | None = None, turn: int | None = None, hung_up: bool = False
+    ) -> None:
         """A conference event; ``sid`` is whose it is."""
         turn = turn or self.call().turn
-        event = ConferenceEvent(f"{self.conference_sid}:{turn}:{kind}:{sid}", kind, self.conference_sid, sid, self.now)
+        key = f"{self.conference_sid}:{turn}:{kind}:{sid}"
+        event = ConferenceEvent(key, kind, self.conference_sid, sid, self.now, hung_up)
         with transaction(self.engine) as session:
             carrier_reports.conference_reported(session, self.call().id, turn, event, voice=VOICE, now=self.now)
+
+    def softphone_is_lost(self) -> None:
+        """The receptionist's leg ends by itself while the caller is there."""
+        self.conference(ConferenceEventKind.LEAVE, sid=self.receptionist_sid, hung_up=True)
 
     def joins(self) -> None:
         """The caller is in the conference."""

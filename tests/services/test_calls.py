@@ -21,7 +21,7 @@ from callcenter.domain.steps import (
 )
 from callcenter.errors import Conflict, NotFound
 from callcenter.models import Call, CarrierCommand, Receptionist
-from callcenter.services import calls, queueing, receptionists, recordings
+from callcenter.services import calls, queueing, receptionists, recordings, waiting
 from tests.factories import create_opening_band
 from tests.services.call_script import VOICE, CallScript
 
@@ -226,7 +226,7 @@ def test_a_lost_softphone_keeps_the_caller_and_asks_the_same_receptionist_first(
     offer = script.connects()
     script.records(RecordingReportKind.IN_PROGRESS)
     script.later(20)
-    script.conference(ConferenceEventKind.LEAVE, sid=script.receptionist_sid)
+    script.softphone_is_lost()
     call = script.call()
     assert (call.state, call.turn, call.preferred_receptionist_id) == (CallState.QUEUED, 2, offer.receptionist_id)
     assert script.asks() == Greet((VOICE.prompt("connection_lost"),), call.clinic_id)
@@ -239,7 +239,7 @@ def test_a_lost_softphone_keeps_the_caller_and_asks_the_same_receptionist_first(
 def test_the_recording_goes_on_when_a_lost_call_is_answered_again(script: CallScript) -> None:
     script.connects()
     script.records(RecordingReportKind.IN_PROGRESS)
-    script.conference(ConferenceEventKind.LEAVE, sid=script.receptionist_sid)
+    script.softphone_is_lost()
     script.receptionist_sid = "CA" + "7" * 32
     script.is_answered(script.is_offered())
     step = script.asks()
@@ -254,15 +254,31 @@ def test_a_hang_up_by_button_is_not_a_lost_softphone(script: CallScript) -> None
     script.connects()
     with transaction(script.engine) as session:
         calls.request_hang_up(session, script.call().id, now=script.now)
-    script.conference(ConferenceEventKind.LEAVE, sid=script.receptionist_sid)
+    script.softphone_is_lost()
     script.hangs_up()
     call = script.call()
     assert (call.state, call.turn, call.ended_by) == (CallState.ENDED, 1, EndedBy.RECEPTIONIST)
 
 
+def test_a_conference_that_ends_under_the_receptionist_is_not_a_lost_softphone(script: CallScript) -> None:
+    offer = script.connects()
+    script.later(5).conference(ConferenceEventKind.LEAVE, sid=script.receptionist_sid)
+    script.leg(offer, LegState.COMPLETED)
+    script.hangs_up()
+    assert (script.call().turn, script.call().outcome) == (1, Outcome.ANSWERED)
+    assert script.receptionist(offer.receptionist_id).activity == Activity.WRAPPING_UP
+
+
+def test_a_caller_who_gives_up_after_a_lost_softphone_still_leaves_a_wrap_up(script: CallScript) -> None:
+    offer = script.connects()
+    script.softphone_is_lost()
+    script.hangs_up()
+    assert script.receptionist(offer.receptionist_id).activity == Activity.WRAPPING_UP
+
+
 def test_events_of_an_older_turn_change_nothing(script: CallScript) -> None:
     script.connects()
-    script.conference(ConferenceEventKind.LEAVE, sid=script.receptionist_sid)
+    script.softphone_is_lost()
     script.conference(ConferenceEventKind.END, turn=1)
     script.conference(ConferenceEventKind.LEAVE, sid=script.sid, turn=1)
     assert (script.call().state, script.call().turn) == (CallState.QUEUED, 2)
@@ -288,7 +304,7 @@ def test_with_everybody_busy_the_caller_waits_for_the_limit(script: CallScript) 
     assert isinstance(script.waits(), Wait)
     script.later(5)
     with transaction(script.engine) as session:
-        assert queueing.overflow(session, script.call().id, now=script.now)
+        assert waiting.overflow(session, script.call().id, now=script.now)
     assert commands(script, CommandKind.MOVE_ON) == 1
 
 
