@@ -34,6 +34,7 @@ class Call(Base):
         Index("ix_calls_live", "check_at", **partial("state <> 'ended'")),
         Index("ix_calls_unlinked", "clinic_id", "started_at", "id", **partial("needs_link")),
         Index("ix_calls_receptionist", "receptionist_id", "started_at", "id"),
+        Index("ix_calls_blanking", "expires_at", **partial("blanked_at IS NULL")),
     )
 
     id: Mapped[Id]
@@ -91,7 +92,7 @@ class Call(Base):
     needs_link: Mapped[bool] = mapped_column(Boolean, default=False)
     """True for an answered call that has neither booking link nor disposition: the unlinked list."""
 
-    expires_at: Mapped[Moment] = mapped_column(index=True)
+    expires_at: Mapped[Moment]
     """When the personal columns are blanked (P35)."""
     blanked_at: Mapped[MaybeMoment]
 

@@ -23,6 +23,7 @@ class Recording(Base):
         Index("ix_recordings_due", "expires_at", **partial("state NOT IN ('purged')")),
         Index("ix_recordings_clinic_expiry", "clinic_id", "expires_at", **partial("state NOT IN ('purged')")),
         Index("ix_recordings_carrier_copy", "next_attempt_at", **partial("carrier_copy_due")),
+        Index("ix_recordings_purge_wanted", "expires_at", **partial("purge_wanted")),
         Index("ix_recordings_live", "started_at", **partial("state IN ('starting', 'recording', 'paused')")),
     )
 

@@ -6,7 +6,6 @@ Revision: 0001, after None.
 import sqlalchemy as sa
 from alembic import op
 
-
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -424,7 +423,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("carrier_call_sid", name=op.f("uq_calls_carrier_call_sid")),
     )
     with op.batch_alter_table("calls", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_calls_expires_at"), ["expires_at"], unique=False)
+        batch_op.create_index(
+            "ix_calls_blanking",
+            ["expires_at"],
+            unique=False,
+            sqlite_where=sa.text("blanked_at IS NULL"),
+            postgresql_where=sa.text("blanked_at IS NULL"),
+        )
         batch_op.create_index(
             "ix_calls_live",
             ["check_at"],
@@ -783,6 +788,13 @@ def upgrade() -> None:
             sqlite_where=sa.text("state IN ('starting', 'recording', 'paused')"),
             postgresql_where=sa.text("state IN ('starting', 'recording', 'paused')"),
         )
+        batch_op.create_index(
+            "ix_recordings_purge_wanted",
+            ["expires_at"],
+            unique=False,
+            sqlite_where=sa.text("purge_wanted"),
+            postgresql_where=sa.text("purge_wanted"),
+        )
 
     op.create_table(
         "call_legs",
@@ -969,6 +981,11 @@ def downgrade() -> None:
     op.drop_table("call_legs")
     with op.batch_alter_table("recordings", schema=None) as batch_op:
         batch_op.drop_index(
+            "ix_recordings_purge_wanted",
+            sqlite_where=sa.text("purge_wanted"),
+            postgresql_where=sa.text("purge_wanted"),
+        )
+        batch_op.drop_index(
             "ix_recordings_live",
             sqlite_where=sa.text("state IN ('starting', 'recording', 'paused')"),
             postgresql_where=sa.text("state IN ('starting', 'recording', 'paused')"),
@@ -1059,7 +1076,11 @@ def downgrade() -> None:
         batch_op.drop_index(
             "ix_calls_live", sqlite_where=sa.text("state <> 'ended'"), postgresql_where=sa.text("state <> 'ended'")
         )
-        batch_op.drop_index(batch_op.f("ix_calls_expires_at"))
+        batch_op.drop_index(
+            "ix_calls_blanking",
+            sqlite_where=sa.text("blanked_at IS NULL"),
+            postgresql_where=sa.text("blanked_at IS NULL"),
+        )
 
     op.drop_table("calls")
     with op.batch_alter_table("bookings", schema=None) as batch_op:
