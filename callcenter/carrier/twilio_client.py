@@ -12,12 +12,11 @@ from callcenter.carrier.media import MediaDownload
 from callcenter.carrier.urls import DoorUrls
 from callcenter.config import Settings
 from callcenter.domain.calls import ENDED_LEG_STATES
-from callcenter.errors import CarrierError, CarrierNotFound
+from callcenter.errors import CarrierError, CarrierNotFound, CarrierRefused
 from callcenter.ports import CarrierCall, CarrierParticipant, CarrierRecording, Media
 
 LEG_EVENTS = ["initiated", "ringing", "answered", "completed"]
 RECORDING_EVENTS = ["in-progress", "completed", "absent"]
-NOT_IN_PROGRESS = 21220
 CLOCK_SLACK_SECONDS = 5
 MOST_LEGS = 1000
 
@@ -68,11 +67,9 @@ class TwilioCarrier:
     def end_call(self, carrier_call_sid: str) -> None:
         """See ``ports.Carrier``. Cancelling has no effect on a leg that was answered meanwhile, so both are sent."""
         leg = self._client.calls(carrier_call_sid)
-        try:
+        # Whether cancelling an answered leg is ignored or refused is not documented; hanging up decides either way.
+        with suppress(CarrierNotFound, CarrierRefused):
             if callbacks.leg_state(_word(leg.update(status="canceled").status)) in ENDED_LEG_STATES:
-                return
-        except CarrierNotFound as error:
-            if error.carrier_code != NOT_IN_PROGRESS:
                 return
         with suppress(CarrierNotFound):
             leg.update(status="completed")
