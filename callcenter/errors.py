@@ -68,7 +68,8 @@ class CarrierError(CallcenterError):
 class CarrierUnavailable(CarrierError):
     """Timeout, 429 or 5xx: worth another try after ``retry_after_seconds`` (or a backoff when None).
 
-    ``maybe_done`` is True when the request may have taken effect (timeout, broken connection, 5xx): look before repeating.
+    ``maybe_done`` is True when the request may have taken effect (timeout, broken connection, 5xx): look before
+    repeating.
     """
 
     code = "carrier_unavailable"

@@ -117,7 +117,8 @@ class CallLeg(Base):
 
 
 class Offer(Base):
-    """One attempt to ring one receptionist for one turn of a call. At most one is open per call and per receptionist."""
+    """One attempt to ring one receptionist for one turn of a call. At most one is open per call and per
+    receptionist."""
 
     __tablename__ = "offers"
     __table_args__ = (

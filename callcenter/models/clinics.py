@@ -7,7 +7,8 @@ from callcenter.models.base import Base, Id, MaybeMoment, Moment
 
 
 class Clinic(Base):
-    """A customer. ``retention_days`` is the recording period in force (P27); ``policy_version`` counts its changes (R12)."""
+    """A customer. ``retention_days`` is the recording period in force (P27); ``policy_version`` counts its
+    changes (R12)."""
 
     __tablename__ = "clinics"
     __table_args__ = (
