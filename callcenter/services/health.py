@@ -136,7 +136,7 @@ def _overdue(session: Session, now: datetime) -> Result:
 
 def _jobs(session: Session, now: datetime) -> dict[str, Result]:
     results: dict[str, Result] = {
-        name: (Status.DEGRADED, f"{name} has not reported yet; is its process running?") for name in EXPECTED_JOBS
+        name: (Status.DEGRADED, f"The {name} process has not reported yet; is it running?") for name in EXPECTED_JOBS
     }
     for beat in session.scalars(select(JobHeartbeat)):
         results[beat.name] = _job(beat, now)

@@ -45,6 +45,16 @@ def actor() -> Actor:
     return found
 
 
+def is_local() -> bool:
+    """Whether somebody on this machine asks. A forwarded request comes from a proxy here, not from somebody here."""
+    if "X-Forwarded-For" in request.headers or "Forwarded" in request.headers:
+        return False
+    try:
+        return ipaddress.ip_address(request.remote_addr or "").is_loopback
+    except ValueError:
+        return False
+
+
 def gate() -> None:
     """Before every request: raise Unauthorized or Forbidden, or let it in with ``actor()`` known."""
     rule = rule_of(request.endpoint)
@@ -87,21 +97,11 @@ def _actor() -> Actor:
 
 
 def _require_local_or_token() -> None:
-    if _is_local():
+    if is_local():
         return
     token, shown = parts().settings.metrics_token, _bearer()
     if not token or shown is None or not hmac.compare_digest(token.encode(), shown.encode()):
         raise Unauthorized("From outside this machine, show CALLCENTER_METRICS_TOKEN as a bearer token.")
-
-
-def _is_local() -> bool:
-    """A forwarded request comes from a proxy on this machine, not from somebody on it."""
-    if "X-Forwarded-For" in request.headers or "Forwarded" in request.headers:
-        return False
-    try:
-        return ipaddress.ip_address(request.remote_addr or "").is_loopback
-    except ValueError:
-        return False
 
 
 def _bearer() -> str | None:

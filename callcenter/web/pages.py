@@ -4,7 +4,7 @@ from flask import Blueprint, Response, jsonify, render_template
 
 from callcenter import clock
 from callcenter.web import metrics
-from callcenter.web.auth import local_or_token, open_to_all
+from callcenter.web.auth import is_local, local_or_token, open_to_all
 from callcenter.web.parts import parts
 
 pages = Blueprint("pages", __name__)
@@ -13,10 +13,11 @@ pages = Blueprint("pages", __name__)
 @pages.get("/")
 @open_to_all
 def front() -> str:
-    """What runs here, whether it is well, and where to go."""
+    """What runs here and where to go; on this machine also whether it is well, as ``/api/v1/health`` says."""
     settings = parts().settings
-    simulator = f"http://127.0.0.1:{settings.simulator_port}/" if settings.environment == "development" else None
-    return render_template("front.html", report=parts().health.report(), simulator=simulator, now=clock.now())
+    report = parts().health.report() if is_local() else None
+    simulator = f"http://127.0.0.1:{settings.simulator_port}/" if report and settings.twilio_api_base_url else None
+    return render_template("front.html", report=report, simulator=simulator, now=clock.now())
 
 
 @pages.get("/api/v1/openapi.json")

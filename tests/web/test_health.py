@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from callcenter.config import Settings
 from callcenter.db import transaction
 from callcenter.domain.calls import CallState
 from callcenter.models import JobHeartbeat
 from callcenter.services import health
+from callcenter.web.app import create_app
 from tests.factories import NOW, create_call, create_offer
 from tests.web.conftest import TEN_O_CLOCK, SetClock
 from tests.web.world import World
@@ -139,10 +141,24 @@ def test_metrics_show_nothing_of_anybody(world: World) -> None:
 def test_the_front_page_says_what_runs_and_where_to_go(small_world: World) -> None:
     page = small_world.get(None, "//").text
     assert "Telephone answering for clinics" in page
-    for address in ("/api/v1/openapi.json", "/api/v1/health", "/metrics", "http://127.0.0.1:8001/"):
+    for address in ("/api/v1/openapi.json", "/api/v1/health", "/metrics"):
         assert f'href="{address}"' in page
     assert page.count("<h1") == 1
     assert "<main" in page
+    assert "State of the parts" in page
+
+
+def test_the_front_page_leads_to_the_simulator_where_there_is_one(small_world: World, settings: Settings) -> None:
+    assert "Simulator" not in small_world.get(None, "//").text
+    simulated = settings.model_copy(update={"twilio_api_base_url": "http://127.0.0.1:8001"})
+    small_world.app = create_app(simulated, small_world.engine, small_world.store)
+    assert 'href="http://127.0.0.1:8001/"' in small_world.get(None, "//").text
+
+
+def test_the_front_page_keeps_the_state_of_the_parts_from_the_outside(small_world: World) -> None:
+    page = small_world.get(None, "//", environ_base=OUTSIDE).text
+    assert "Telephone answering for clinics" in page
+    assert "State of the parts" not in page
 
 
 def test_pages_load_nothing_from_anybody_else_and_carry_no_inline_style(small_world: World) -> None:

@@ -16,7 +16,12 @@ INFO = Info(
     description="Calls, recordings, bookings and receptionists of the clinics in view. Ids are opaque; foreign and "
     "unknown ids are both 404. Times are RFC 3339 in UTC. Lists are pages: pass ``next`` back as ``cursor``.",
 )
-SECURITY_SCHEMES: dict[str, Any] = {"key": SecurityScheme(type="http", scheme="bearer")}
+SECURITY_SCHEMES: dict[str, Any] = {
+    "key": SecurityScheme(type="http", scheme="bearer", description="An API key."),
+    "metrics_token": SecurityScheme(type="http", scheme="bearer", description="CALLCENTER_METRICS_TOKEN."),
+}
+NEEDS_KEY = [{"key": list[str]()}]
+NEEDS_TOKEN_FROM_OUTSIDE = [{"metrics_token": list[str]()}, dict[str, list[str]]()]
 _PROBLEM = {"content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 
 
@@ -34,13 +39,13 @@ UNPROCESSABLE: ResponseDict = {
 EVERYWHERE = refusals(400, 401, 403, 404, 413, 415, 500, 503) | UNPROCESSABLE
 
 
-def group(name: str, description: str) -> APIBlueprint:
-    """A group of routes below /api/v1 that share a tag."""
+def group(name: str, description: str, *, security: list[dict[str, list[str]]] = NEEDS_KEY) -> APIBlueprint:
+    """A group of routes below /api/v1 that share a tag and what they ask for."""
     return APIBlueprint(
         name,
         __name__,
         url_prefix="/api/v1",
         abp_tags=[Tag(name=name, description=description)],
-        abp_security=[{"key": []}],
+        abp_security=security,
         abp_responses=EVERYWHERE,
     )

@@ -8,11 +8,11 @@ from flask_openapi3.blueprint import APIBlueprint
 from callcenter.services.health import Status
 from callcenter.services.shapes import Shape
 from callcenter.web.api.answers import answer
-from callcenter.web.api.documents import group
+from callcenter.web.api.documents import NEEDS_TOKEN_FROM_OUTSIDE, group
 from callcenter.web.auth import local_or_token
 from callcenter.web.parts import parts
 
-api: APIBlueprint = group("health", "The state of the service's parts.")
+api: APIBlueprint = group("health", "The state of the service's parts.", security=NEEDS_TOKEN_FROM_OUTSIDE)
 
 
 class CheckShape(Shape):
