@@ -75,6 +75,17 @@ def run(arguments: Sequence[str]) -> int:
         # Whoever read our answer has gone; the interpreter must not try to flush into the void once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except Exception as error:
+        return _database_trouble(error)
+
+
+def _database_trouble(error: Exception) -> int:
+    """Every command may meet a database that is away or was never set up; anything else is a mistake of ours."""
+    from sqlalchemy import exc  # only now: --help must not load it
+
+    if not isinstance(error, exc.DBAPIError | exc.TimeoutError):
+        raise error
+    return _refuse("The database cannot be used; check DATABASE_URL, and run callcenter db upgrade if it is new.", 1)
 
 
 def _refuse(message: str, code: int) -> int:

@@ -1,12 +1,10 @@
 """``callcenter db``: the schema."""
 
 import click
-from sqlalchemy.exc import SQLAlchemyError
 
 from callcenter import wiring
 from callcenter.cli.output import emit, json_option
 from callcenter.db import upgrade
-from callcenter.errors import CallcenterError
 
 
 @click.group("db")
@@ -21,8 +19,6 @@ def upgrade_command(json_output: bool) -> None:
     engine = wiring.engine(wiring.load_settings(), pool_size=1)
     try:
         upgrade(engine)
-    except SQLAlchemyError as error:
-        raise CallcenterError("The database cannot be reached or changed; check DATABASE_URL.") from error
     finally:
         engine.dispose()
     emit({"status": "up_to_date"}, json_output, ["The database is up to date."])

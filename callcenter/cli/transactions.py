@@ -5,13 +5,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from callcenter import clock, wiring
 from callcenter.db import transaction
 from callcenter.domain.permissions import COMMAND_LINE
-from callcenter.errors import CallcenterError
 from callcenter.services.access import record_access
 
 
@@ -39,16 +37,12 @@ class Work:
 def work() -> Iterator[Work]:
     """One transaction: returning commits, raising rolls back. Rows may be read after it has ended.
 
-    Raises ConfigurationError, and CallcenterError when the database cannot be used.
+    Raises ConfigurationError.
     """
     settings = wiring.load_settings()
     engine = wiring.engine(settings, pool_size=1)
     try:
         with transaction(engine) as session:
             yield Work(session, clock.now())
-    except SQLAlchemyError as error:
-        raise CallcenterError(
-            "The database cannot be used; check DATABASE_URL, and run callcenter db upgrade if it is new."
-        ) from error
     finally:
         engine.dispose()

@@ -1,6 +1,7 @@
 """However many people book at the same moment, nobody's time is given away twice."""
 
 import itertools
+import multiprocessing
 import threading
 from datetime import timedelta
 
@@ -9,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, func, select
 
-from callcenter.db import reading, transaction
+from callcenter.db import create_engine_for, reading, transaction
 from callcenter.domain.bookings import BookingState
 from callcenter.domain.permissions import COMMAND_LINE
 from callcenter.errors import Conflict
@@ -109,3 +110,43 @@ def _assert_no_overlap(engine: Engine) -> None:
     for earlier, later in itertools.pairwise(booked):
         assert earlier.practitioner_id != later.practitioner_id or earlier.ends_at <= later.starts_at
     assert slots == 5 * len(booked)
+
+
+def test_processes_that_want_the_same_times_get_each_of_them_once(
+    diary: tuple[Engine, str, list[str], str], database_url: str
+) -> None:
+    engine, clinic_id, people, service_id = diary
+    wanted = (database_url, clinic_id, people[0], service_id)
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        booked = pool.starmap(_book_a_morning, [wanted] * 4, chunksize=1)
+    assert sum(booked) == MORNING
+    _assert_no_overlap(engine)
+
+
+MORNING = 6
+"""Bookings of 25 minutes that every process wants."""
+
+
+def _book_a_morning(database_url: str, clinic_id: str, practitioner_id: str, service_id: str) -> int:
+    """In a process of its own: take what is still free; answers how many bookings that were."""
+    engine = create_engine_for(database_url)
+    booked = 0
+    for number in range(MORNING):
+        try:
+            with transaction(engine) as session:
+                make_booking(
+                    session,
+                    session.get_one(Clinic, clinic_id),
+                    practitioner_id=practitioner_id,
+                    service_id=service_id,
+                    starts_at=TEN + timedelta(minutes=25 * number),
+                    caller_name="Ann",
+                    caller_number="+447700900123",
+                    actor=COMMAND_LINE,
+                    now=NOW,
+                )
+            booked += 1
+        except Conflict:
+            continue
+    engine.dispose()
+    return booked
