@@ -13,6 +13,17 @@ DOOR_PATHS = ("/webhooks/", "/media/")
 def run(app: "WSGIApplication", bind: str, threads: int) -> None:
     """Serve ``app`` on ``bind`` (``host:port``) until the process is told to stop. Blocks."""
     from gunicorn.app.base import BaseApplication
+    from gunicorn.glogging import Logger
+
+    class OurLog(Logger):  # type: ignore[misc]
+        """Gunicorn's own format prints the text of exceptions, which may quote values; ours does not (S29)."""
+
+        def setup(self, cfg: Any) -> None:
+            super().setup(cfg)
+            self.error_log.propagate = True
+
+        def _set_handler(self, *_arguments: Any, **_named: Any) -> None:
+            """No handler of its own: everything goes to the root logger."""
 
     class Server(BaseApplication):  # type: ignore[misc]
         """Gunicorn configured by code instead of by a file."""
@@ -20,6 +31,7 @@ def run(app: "WSGIApplication", bind: str, threads: int) -> None:
         def load_config(self) -> None:
             for name, value in _options(bind, threads).items():
                 self.cfg.set(name, value)
+            self.cfg.set("logger_class", OurLog)
 
         def load(self) -> "WSGIApplication":
             return app

@@ -5,7 +5,7 @@ import binascii
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, and_, or_
@@ -50,14 +50,14 @@ def read_cursor(text: str | None) -> Cursor | None:
         cursor = Cursor(datetime.fromisoformat(at), row_id)
     except (ValueError, binascii.Error, UnicodeError):
         raise BadInput("The cursor must be one that an earlier page gave as next.") from None
-    if cursor.at.tzinfo is None or not re.fullmatch("[0-9a-f]{1,40}", cursor.id):
+    if cursor.at.utcoffset() != timedelta(0) or not re.fullmatch("[0-9a-f]{1,40}", cursor.id):
         raise BadInput("The cursor must be one that an earlier page gave as next.")
     return cursor
 
 
 def write_cursor(at: datetime, row_id: str) -> str:
     """A cursor for the row with this time and id."""
-    return base64.urlsafe_b64encode(f"{at.isoformat()} {row_id}".encode("ascii")).decode("ascii")
+    return base64.urlsafe_b64encode(f"{at.astimezone(UTC).isoformat()} {row_id}".encode("ascii")).decode("ascii")
 
 
 def after(cursor: Cursor, at: Any, row_id: Any, *, newest_first: bool = False) -> ColumnElement[bool]:

@@ -1,5 +1,6 @@
 """The call log over the API."""
 
+import base64
 from datetime import timedelta
 
 import pytest
@@ -52,7 +53,10 @@ def test_pages_follow_each_other_without_gap_or_repeat(world: World) -> None:
     assert len(seen) == len(set(seen)) == 7
 
 
-@pytest.mark.parametrize("cursor", ["nonsense", "MjAyNiB4", "====", "AAAA"])
+BEFORE_ALL_TIME = base64.urlsafe_b64encode(b"0001-01-01T00:00:00+14:00 abc").decode()
+
+
+@pytest.mark.parametrize("cursor", ["nonsense", "MjAyNiB4", "====", "AAAA", BEFORE_ALL_TIME])
 def test_a_cursor_that_nobody_gave_is_refused(small_world: World, cursor: str) -> None:
     answer = small_world.get("hill_manager", f"/calls?cursor={cursor}")
     assert (answer.status_code, answer.json["code"]) == (422, "bad_input")
