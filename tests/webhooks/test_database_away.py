@@ -7,13 +7,16 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, select, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from callcenter.clock import monotonic_seconds
-from callcenter.db import create_engine_for, transaction
-from callcenter.models import Clinic
+from callcenter.db import create_engine_for, reading, transaction
+from callcenter.models import Call, Clinic
 from tests.factories import create_clinic
 from tests.webhooks.door import NUMBER, Carrier, only, said, twiml, verbs
+from webhooks.door import DatabaseAway
 from webhooks.snapshot import FILE_NAME
 
 FALLBACK = "+441632960999"
@@ -242,3 +245,31 @@ def test_the_snapshot_is_taken_again_by_itself(carrier: Carrier, engine: Engine)
     carrier.app.test_client().get("/healthz")
     carrier.door.refresher.wake()
     assert woken.wait(5)
+
+
+def test_what_came_too_late_is_not_written(known: Carrier, engine: Engine, database_url: str, tmp_path: Path) -> None:
+    with broken(known, _locked, database_url, tmp_path):
+        assert "Dial" in verbs(known.rings())
+    known.door.close()  # waits for the transaction that was given up on
+    with reading(engine) as session:
+        assert session.scalars(select(Call)).all() == []
+
+
+def test_a_transaction_that_collides_with_another_is_tried_once_more(carrier: Carrier) -> None:
+    attempts: list[int] = []
+
+    def collides(times: int) -> Callable[[Session], str]:
+        def work(session: Session) -> str:
+            attempts.append(1)
+            if len(attempts) <= times:
+                raise OperationalError("a statement", None, Exception("deadlock"))
+            return "done"
+
+        return work
+
+    assert carrier.door.transact(collides(1)) == "done"
+    assert len(attempts) == 2
+    attempts.clear()
+    with pytest.raises(DatabaseAway):
+        carrier.door.transact(collides(9))
+    assert len(attempts) == 2
