@@ -17,8 +17,12 @@ BEHAVIOUR: dict[str, Any] = {
     "registered": True,
     "action": "answer",
     "answer_after_seconds": 2,
-    "say": "Good morning, this is the reception. How can I help you?",
-    "steps": [{"wait": 8}, {"say": "Certainly. I have found you an appointment tomorrow morning."}],
+    "steps": [
+        {"wait_for": "connected"},
+        {"say": "Good morning, this is the reception. How can I help you?"},
+        {"wait": 6},
+        {"say": "Certainly. Tomorrow morning is free."},
+    ],
 }
 
 

@@ -8,21 +8,17 @@ from callcenter.domain.calls import CallState, EndedBy, LegState, OfferReason, O
 from callcenter.domain.commands import CommandKind
 from callcenter.domain.events import ConferenceEventKind, IncomingCall, RecordingReportKind
 from callcenter.domain.receptionists import Activity, Presence
-from callcenter.domain.recordings import PauseReason, RecordingState
+from callcenter.domain.recordings import PauseReason
 from callcenter.domain.steps import (
-    AskToRecord,
     Greet,
     JoinAsReceptionist,
-    LeaveQueue,
     SayAndHangUp,
-    TakeMessage,
     Talk,
     Wait,
 )
 from callcenter.errors import Conflict, NotFound
 from callcenter.models import Call, CarrierCommand, Receptionist
 from callcenter.services import calls, queueing, receptionists, recordings, waiting
-from tests.factories import create_opening_band
 from tests.services.call_script import VOICE, CallScript
 
 
@@ -92,15 +88,6 @@ def test_answering_accepts_and_the_second_acceptor_hears_that_it_is_taken(script
     assert isinstance(script.is_answered(offer), JoinAsReceptionist)
     assert isinstance(script.is_answered(offer, sid="CA" + "9" * 32), SayAndHangUp)
     assert isinstance(script.is_answered(offer), JoinAsReceptionist)
-
-
-def test_the_caller_is_recorded_from_the_talk_on(script: CallScript) -> None:
-    script.rings()
-    script.waits()
-    script.is_answered(script.is_offered())
-    step = script.asks()
-    assert isinstance(step, Talk)
-    assert step.recording_id == script.recording().id
 
 
 def test_a_whole_call_ends_answered_and_in_wrap_up(script: CallScript) -> None:
@@ -191,37 +178,6 @@ def test_hanging_up_at_once_is_a_short_abandon(script: CallScript) -> None:
     assert script.call().outcome == Outcome.SHORT_ABANDONED
 
 
-def test_pressing_nine_leaves_nothing_to_record(script: CallScript) -> None:
-    script.rings()
-    script.waits()
-    assert script.presses("9") == Wait((VOICE.prompt("refused"),), may_refuse=False)
-    script.is_answered(script.is_offered())
-    step = script.asks()
-    assert isinstance(step, Talk)
-    assert step.recording_id is None
-
-
-def test_a_refusal_during_the_talk_stops_and_deletes_the_recording(script: CallScript) -> None:
-    script.connects()
-    script.records(RecordingReportKind.IN_PROGRESS)
-    with transaction(script.engine) as session:
-        recordings.refuse(session, script.call().id, "receptionist", now=script.now)
-    script.records(RecordingReportKind.COMPLETED, seconds=5)
-    recording = script.recording()
-    assert (recording.state, recording.carrier_copy_due) == (RecordingState.REFUSED, True)
-
-
-def test_the_recording_is_stored_as_due_to_copy_and_expires_counted_from_its_end(script: CallScript) -> None:
-    script.connects()
-    script.records(RecordingReportKind.IN_PROGRESS)
-    script.later(60)
-    script.records(RecordingReportKind.COMPLETED, seconds=60)
-    recording = script.recording()
-    assert recording.state == RecordingState.COPYING
-    assert recording.ended_at is not None
-    assert (recording.expires_at - recording.ended_at).days == recording.retention_days
-
-
 def test_a_lost_softphone_keeps_the_caller_and_asks_the_same_receptionist_first(script: CallScript) -> None:
     offer = script.connects()
     script.records(RecordingReportKind.IN_PROGRESS)
@@ -284,16 +240,6 @@ def test_events_of_an_older_turn_change_nothing(script: CallScript) -> None:
     assert (script.call().state, script.call().turn) == (CallState.QUEUED, 2)
 
 
-def test_with_nobody_signed_in_the_caller_may_leave_a_message_after_the_first_prompt(script: CallScript) -> None:
-    with transaction(script.engine) as session:
-        for receptionist in session.scalars(select(Receptionist)):
-            receptionist.presence = Presence.SIGNED_OUT
-    script.rings()
-    assert isinstance(script.waits(), Wait)
-    assert isinstance(script.waits(), LeaveQueue)
-    assert isinstance(script.asks(), TakeMessage)
-
-
 def test_with_everybody_busy_the_caller_waits_for_the_limit(script: CallScript) -> None:
     with transaction(script.engine) as session:
         for receptionist in session.scalars(select(Receptionist)):
@@ -306,69 +252,6 @@ def test_with_everybody_busy_the_caller_waits_for_the_limit(script: CallScript) 
     with transaction(script.engine) as session:
         assert waiting.overflow(session, script.call().id, now=script.now)
     assert commands(script, CommandKind.MOVE_ON) == 1
-
-
-def test_a_message_makes_the_outcome_even_when_its_recording_comes_after_the_end(script: CallScript) -> None:
-    with transaction(script.engine) as session:
-        for receptionist in session.scalars(select(Receptionist)):
-            receptionist.presence = Presence.SIGNED_OUT
-    script.rings()
-    script.waits()
-    script.waits()
-    script.asks()
-    script.later(30).hangs_up()
-    assert script.call().outcome == Outcome.ABANDONED
-    script.records(RecordingReportKind.COMPLETED, seconds=12)
-    assert script.call().outcome == Outcome.MESSAGE_LEFT
-
-
-def test_a_caller_who_refused_recording_is_asked_before_a_message(script: CallScript) -> None:
-    with transaction(script.engine) as session:
-        for receptionist in session.scalars(select(Receptionist)):
-            receptionist.presence = Presence.SIGNED_OUT
-    script.rings()
-    script.waits()
-    script.presses("9")
-    script.waits()
-    assert isinstance(script.asks(), AskToRecord)
-    with transaction(script.engine) as session:
-        step = calls.message_consent(session, script.call().id, 1, "1", voice=VOICE, now=script.now)
-    assert isinstance(step, TakeMessage)
-
-
-def test_out_of_hours_the_caller_hears_that_and_may_leave_a_message(script: CallScript) -> None:
-    with transaction(script.engine) as session:
-        clinic = session.merge(script.cast.hill.clinic)
-        create_opening_band(session, clinic, (script.now.weekday() + 2) % 7, 480, 1080)
-    step = script.rings()
-    assert isinstance(step, TakeMessage)
-    assert "closed" in step.text
-    script.later(8).hangs_up()
-    assert script.call().outcome == Outcome.CLOSED
-
-
-def test_actions_on_a_call_that_is_over_are_refused(script: CallScript) -> None:
-    script.connects()
-    script.hangs_up()
-    call_id = script.call().id
-    for action in (
-        lambda session: calls.request_hang_up(session, call_id, now=script.now),
-        lambda session: calls.request_hold(session, call_id, held=True, now=script.now),
-        lambda session: recordings.request_pause(session, call_id, PauseReason.CARD, now=script.now),
-        lambda session: recordings.refuse(session, call_id, "receptionist", now=script.now),
-    ):
-        with transaction(script.engine) as session, pytest.raises(Conflict) as refusal:
-            action(session)
-        assert refusal.value.code == "wrong_state"
-
-
-def test_a_card_pause_that_was_never_confirmed_marks_the_recording_for_deletion(script: CallScript) -> None:
-    script.connects()
-    script.records(RecordingReportKind.IN_PROGRESS)
-    with transaction(script.engine) as session:
-        recordings.request_pause(session, script.call().id, PauseReason.CARD, now=script.now)
-    script.records(RecordingReportKind.COMPLETED, seconds=9)
-    assert script.recording().purge_wanted
 
 
 def test_one_softphone_session_at_a_time_unless_it_takes_over(script: CallScript) -> None:
