@@ -29,6 +29,8 @@ CHECKS = [
 ]
 EXAMPLES = {GenerationMode.POSITIVE: 7, GenerationMode.NEGATIVE: 5}
 """Attempts for each route, with what fits its schema and with what does not."""
+TAKES_NOTHING = ("/api/v1/health",)
+"""Nothing about these requests can be wrong."""
 WHO = ("supervisor", "hill_manager", *PEOPLE)
 
 
@@ -37,8 +39,10 @@ def test_whatever_is_sent_the_answer_is_a_documented_one(world: World) -> None:
     schema = schemathesis.openapi.from_wsgi(DOCUMENT, world.app)
     operations: list[Any] = list(schema.get_all_operations())
     for found in operations:
-        for mode in GenerationMode:
-            _try(world, found.ok(), mode)
+        operation = found.ok()
+        _try(world, operation, GenerationMode.POSITIVE)
+        if operation.path not in TAKES_NOTHING:
+            _try(world, operation, GenerationMode.NEGATIVE)
 
 
 def _try(world: World, operation: Any, mode: GenerationMode) -> None:
