@@ -1,0 +1,284 @@
+"""The real processes with the simulator in the carrier's place: ``serve`` (door, web, worker, retention) on a database
+of either kind, people who are signed in, and a caller's telephone."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+import yaml
+from sqlalchemy import Engine, select, update
+
+from callcenter import clock
+from callcenter.carrier.urls import DoorUrls
+from callcenter.config import SIMULATOR_ACCOUNT_SID, SIMULATOR_AUTH_TOKEN
+from callcenter.db import create_engine_for, reading, transaction
+from callcenter.domain.calls import CallState
+from callcenter.domain.receptionists import Presence, Role
+from callcenter.domain.recordings import LIVE_RECORDING_STATES, RecordingState
+from callcenter.models import Call, Receptionist, Recording, User
+from callcenter.services.access import create_api_key
+from tests.cast import Cast, create_cast
+from tests.factories import create_receptionist
+
+SPEED = 4.0
+"""The simulator talks and rings this much faster than life; our own timers are set short instead."""
+VOICE = {
+    "calls_per_second": 50,
+    "ring_seconds": 8,
+    "max_wait_seconds": 10,
+    "wrap_up_seconds": 1,
+    "short_abandon_seconds": 1,
+}
+ANSWERS = {"registered": True, "action": "answer", "answer_after_seconds": 2}
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass
+class Rig:
+    """One installation under test."""
+
+    directory: Path
+    database_url: str
+    engine: Engine
+    cast: Cast
+    key: str
+    port: int = field(default_factory=free_port)
+    simulator_port: int = field(default_factory=free_port)
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @property
+    def web(self) -> str:
+        """Address of door and web."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def control(self) -> str:
+        """Address of the simulator's control API."""
+        return f"http://127.0.0.1:{self.simulator_port}/simulator"
+
+    def environ(self) -> dict[str, str]:
+        """What the processes get to know."""
+        ours = {
+            "PORT": str(self.port),
+            "DATABASE_URL": self.database_url,
+            "CALLCENTER_STATE_DIR": str(self.directory / "var"),
+            "RECORDINGS_URL": f"file://{self.directory / 'var' / 'recordings'}",
+            "CALLCENTER_CONFIG": str(self.directory / "twilio_config.yaml"),
+            "TWILIO_API_BASE_URL": f"http://127.0.0.1:{self.simulator_port}",
+            "TWILIO_ACCOUNT_SID": SIMULATOR_ACCOUNT_SID,
+            "TWILIO_AUTH_TOKEN": SIMULATOR_AUTH_TOKEN,
+        }
+        return dict(os.environ) | ours
+
+    def start(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a process; its output goes to a file of its name."""
+        with (self.directory / f"{name}.log").open("ab") as output:
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, "-m", *arguments],
+                env=self.environ(),
+                cwd=self.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        return self.processes[name]
+
+    def start_serve(self) -> None:
+        """Start everything of ours and wait until it answers."""
+        self.start("serve", "callcenter.cli", "serve")
+        self.until("serve answers", lambda: requests.get(f"{self.web}/readyz", timeout=2).ok, seconds=40)
+
+    def kill_serve(self) -> None:
+        """kill -9 of the parent; the children must go with it."""
+        self.processes["serve"].kill()
+        self.processes["serve"].wait()
+        self.until("the port is free", lambda: not _listens(self.port), seconds=30)
+
+    def start_simulator(self) -> None:
+        """Start the carrier and point the clinics' numbers at our door."""
+        self.start(
+            "simulator",
+            "callcenter.simulator",
+            *("--port", str(self.simulator_port), "--speed", str(SPEED), "--calls-per-second", "50"),
+        )
+        self.until("the simulator answers", lambda: requests.get(f"{self.control}/state", timeout=2).ok, seconds=20)
+        urls = DoorUrls(self.web, "ie1")
+        addresses = {
+            "voice_url": urls.incoming(),
+            "voice_fallback_url": urls.fallback(),
+            "status_callback": urls.status(),
+        }
+        self.put("numbers", {self.cast.hill.number: addresses, self.cast.lake.number: addresses})
+
+    def stop(self) -> None:
+        """End every process."""
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for process in self.processes.values():
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+    def put(self, what: str, body: Any) -> Any:
+        """Change something at the simulator."""
+        answer = requests.put(f"{self.control}/{what}", json=body, timeout=10)
+        assert answer.ok, answer.text
+        return answer.json()
+
+    def faults(self, *rules: dict[str, Any]) -> None:
+        """The trouble that is in force from now on."""
+        self.put("faults", {"rules": list(rules)})
+
+    def softphone(self, receptionist: Receptionist, **behaviour: Any) -> None:
+        """How a receptionist's softphone reacts."""
+        with reading(self.engine) as session:
+            identity = session.get_one(User, receptionist.user_id).identity
+        self.put(f"clients/{identity}", ANSWERS | behaviour)
+
+    def dial(self, scenario: str | None = None, **inline: Any) -> str:
+        """A caller rings the hill clinic; answers the leg's SID."""
+        body = {"to": self.cast.hill.number, **({"scenario": scenario} if scenario else {}), **inline}
+        answer = requests.post(f"{self.control}/calls", json=body, timeout=10)
+        assert answer.ok, answer.text
+        return str(answer.json()["sid"])
+
+    def phone(self, sid: str) -> dict[str, Any]:
+        """What the caller's telephone knows of a call."""
+        found: dict[str, Any] = requests.get(f"{self.control}/calls/{sid}", timeout=10).json()
+        return found
+
+    def api(self, method: str, path: str, body: Any = None, **query: Any) -> requests.Response:
+        """A request to our JSON API with the supervisor's key."""
+        return requests.request(
+            method,
+            f"{self.web}/api/v1{path}",
+            json=body,
+            params=query,
+            headers={"Authorization": f"Bearer {self.key}"},
+            timeout=10,
+        )
+
+    def call(self, sid: str) -> Call | None:
+        """Our row of a call."""
+        with reading(self.engine) as session:
+            return session.scalars(select(Call).where(Call.carrier_call_sid == sid)).one_or_none()
+
+    def recordings(self, sid: str) -> list[Recording]:
+        """Our recordings of a call."""
+        with reading(self.engine) as session:
+            query = select(Recording).join(Call, Call.id == Recording.call_id).where(Call.carrier_call_sid == sid)
+            return list(session.scalars(query.order_by(Recording.started_at)))
+
+    def until_state(self, sid: str, state: CallState, *, turn: int = 1, seconds: float = 40) -> Call:
+        """Wait for a state of a call."""
+
+        def reached() -> Call | None:
+            call = self.call(sid)
+            return call if call is not None and call.state == state and call.turn >= turn else None
+
+        found: Call = self.until(f"the call is {state}", reached, seconds=seconds)
+        return found
+
+    def until_settled(self, sid: str, *, seconds: float = 60) -> Call:
+        """Wait until a call has ended and its recordings need nothing more."""
+        call = self.until_state(sid, CallState.ENDED, seconds=seconds)
+        unsettled = (*LIVE_RECORDING_STATES, RecordingState.COPYING)
+
+        def settled() -> bool:
+            return all(
+                recording.state not in unsettled
+                and (not recording.carrier_copy_due or recording.carrier_copy_deleted_at is not None)
+                for recording in self.recordings(sid)
+            )
+
+        self.until("the recordings are settled", settled, seconds=seconds)
+        return self.call(sid) or call
+
+    def until(self, what: str, look: Callable[[], Any], *, seconds: float = 30) -> Any:
+        """The first true answer of ``look``; a failing test says what did not happen and what the logs say."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            try:
+                found = look()
+            except requests.ConnectionError:
+                found = None
+            if found:
+                return found
+            time.sleep(0.1)
+        raise AssertionError(f"Within {seconds} s it did not come to pass that {what}.\n{self._logs()}")
+
+    def _logs(self) -> str:
+        return "\n".join(f"--- {log.name}\n{log.read_text()[-3000:]}" for log in sorted(self.directory.glob("*.log")))
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def installation(directory: Path, database_url: str, *, extra_receptionists: int = 0, **voice: Any) -> Iterator[Rig]:
+    """Processes on a migrated database, with rosie and robin at work; everything ends with the block."""
+    (directory / "twilio_config.yaml").write_text(yaml.safe_dump(VOICE | voice))
+    engine = create_engine_for(database_url)
+    with transaction(engine) as session:
+        cast = create_cast(session)
+        for _ in range(extra_receptionists):
+            create_receptionist(session, cast.hill.clinic)
+        key = create_api_key(
+            session, name="tests", role=Role.SUPERVISOR, clinics=[cast.hill.clinic], user=None, now=clock.now()
+        )
+    rig = Rig(directory, database_url, engine, cast, key.secret)
+    at_home = threading.Event()
+    softphones = threading.Thread(target=_beat, args=(engine, at_home), daemon=True)
+    softphones.start()
+    try:
+        rig.start_simulator()
+        rig.start_serve()
+        with reading(engine) as session:
+            for receptionist in session.scalars(select(Receptionist)):
+                rig.softphone(receptionist)
+        yield rig
+    finally:
+        rig.stop()
+        at_home.set()
+        softphones.join(10)
+        engine.dispose()
+
+
+def _beat(engine: Engine, at_home: threading.Event) -> None:
+    """Every softphone shows signs of life, and whoever was set on a break comes back."""
+    while not at_home.is_set():
+        with transaction(engine) as session:
+            session.execute(update(Receptionist).values(heartbeat_at=clock.now()))
+            session.execute(
+                update(Receptionist)
+                .where(Receptionist.presence_reason.in_(("missed_offer", "unreachable")))
+                .values(presence=Presence.AVAILABLE, presence_reason=None)
+            )
+        at_home.wait(3)
+
+
+def say(rows: Any) -> str:
+    """Rows as text for comparing and for messages."""
+    return json.dumps(rows, indent=1, default=str, sort_keys=True)
