@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 ACTIONS: dict[str, frozenset[str]] = {
-    "callback": frozenset({"duplicate", "delay", "drop", "reorder"}),
+    "callback": frozenset({"duplicate", "delay", "drop", "reorder", "scatter"}),
     "control": frozenset({"duplicate", "delay", "drop", "timeout"}),
     "rest": frozenset({"status", "delay", "timeout", "timeout_after_success"}),
     "media": frozenset({"status", "delay", "timeout", "truncate", "media_late"}),

@@ -1,6 +1,7 @@
 """The carrier's requests to the application: signed, limited in time, retried as the URL's fragment asks."""
 
 import asyncio
+import random
 import time
 from base64 import b64encode
 from collections.abc import Mapping
@@ -105,7 +106,10 @@ class Outbound:
         return await self._with_retries("media", url, "GET", {}, call_sid, "play", None)
 
     async def notify(self, url: str, method: str, params: dict[str, str], call_sid: str | None, event: str) -> None:
-        """An asynchronous notification; a refusal is only written down (15003, 16011 for conferences)."""
+        """An asynchronous notification; a refusal is only written down (15003, 16011 for conferences).
+
+        `scatter` delivers it n more times, every copy at its own moment within the rule's seconds.
+        """
         rule = self._faults.take("callback", url, event=event, method=method)
         if rule and rule.action == "drop":
             details = {"params": dict(params), "call_sid": call_sid, "event": event, "fault": "drop"}
@@ -115,14 +119,32 @@ class Outbound:
             await asyncio.sleep(rule.seconds)
         if rule and rule.action == "reorder":
             await self._faults.hold_back(max(rule.seconds, 3.0))
-        for _ in range(1 + (rule.n if rule and rule.action == "duplicate" else 0)):
-            try:
-                await self._with_retries("callback", url, method, params, call_sid, event, rule)
-            except RequestFailed as failure:
-                code = 16011 if "ConferenceSid" in params else 15003
-                self._journal.alert(code, f"{event}: {failure}", call_sid=call_sid, url=url)
+        copies = 1 + (rule.n if rule and rule.action in ("duplicate", "scatter") else 0)
+        if rule and rule.action == "scatter":
+            late = [random.uniform(0, rule.seconds) for _ in range(copies)]
+            await asyncio.gather(*(self._deliver(url, method, params, call_sid, event, rule, s) for s in late))
+        else:
+            for _ in range(copies):
+                await self._deliver(url, method, params, call_sid, event, rule)
         if not (rule and rule.action == "reorder"):
             self._faults.delivered()
+
+    async def _deliver(
+        self,
+        url: str,
+        method: str,
+        params: dict[str, str],
+        call_sid: str | None,
+        event: str,
+        rule: Rule | None,
+        after_seconds: float = 0,
+    ) -> None:
+        await asyncio.sleep(after_seconds)
+        try:
+            await self._with_retries("callback", url, method, params, call_sid, event, rule)
+        except RequestFailed as failure:
+            code = 16011 if "ConferenceSid" in params else 15003
+            self._journal.alert(code, f"{event}: {failure}", call_sid=call_sid, url=url)
 
     async def _with_retries(
         self,

@@ -62,6 +62,13 @@ def test_a_callback_is_overtaken_by_the_next(world: Rig) -> None:
     assert statuses(world).index("initiated") > 0
 
 
+def test_callbacks_come_three_times_and_shuffled(world: Rig) -> None:
+    spoil(world, "callback", "scatter", n=2, seconds=0.5, times=None)
+    world.ended(ring(world))
+    time.sleep(1)
+    assert sorted(statuses(world)) == ["initiated"] * 3 + ["no-answer"] * 3 + ["ringing"] * 3
+
+
 def test_a_control_request_comes_twice(world: Rig) -> None:
     spoil(world, "control", "duplicate")
     caller = world.place()
