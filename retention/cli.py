@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 from callcenter import wiring
 from callcenter.cli.output import emit, json_option
 from callcenter.db import reading, transaction
+from callcenter.logs import configure
 from callcenter.models import LegalHold
 from callcenter.services import retention_requests
 from retention.purge import SweepResult, sweep
@@ -89,6 +90,7 @@ def run_command(json_output: bool) -> None:
     """Run the timetable of sweeps until told to stop (SIGTERM); the first sweep is at once."""
     from retention.scheduler import run
 
+    configure()
     settings = wiring.load_settings()
     with _engine() as engine:
         run(engine, wiring.recording_store(settings), wiring.carrier(settings))

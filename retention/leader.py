@@ -2,8 +2,9 @@
 
 import fcntl
 import threading
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -33,6 +34,7 @@ class _PostgresLeader:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._connection: Connection | None = None
+        self._driver: Any = None
         self._turn = threading.Lock()
 
     def leads(self) -> bool:
@@ -43,6 +45,7 @@ class _PostgresLeader:
         try:
             if self._connection is None:
                 self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+                self._driver = self._connection.connection.driver_connection
                 self._connection.detach()
             held = text(
                 "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
@@ -59,10 +62,9 @@ class _PostgresLeader:
     def resign(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            try:
+            with suppress(SQLAlchemyError):
                 connection.close()
-            except SQLAlchemyError:
-                connection.invalidate()
+            self._driver.close()  # a connection that broke is let go of by SQLAlchemy without being closed
 
 
 class _FileLeader:

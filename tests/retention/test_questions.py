@@ -12,7 +12,7 @@ from retention.call_log import _due as call_due
 from retention.due import Why, due
 from tests.factories import NOW
 
-QUESTIONS: dict[str, tuple[Callable[[], Select[tuple[str]]], str]] = {
+QUESTIONS: dict[str, tuple[Callable[[], Select[str]], str]] = {
     "expired": (
         lambda: select(Recording.id).where(due(Why.EXPIRED, NOW)).order_by(Recording.expires_at).limit(100),
         "ix_recordings_due",
