@@ -60,6 +60,7 @@ class Rig:
     engine: Engine
     cast: Cast
     key: str
+    speed: float = SPEED
     port: int = field(default_factory=free_port)
     simulator_port: int = field(default_factory=free_port)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
@@ -117,7 +118,7 @@ class Rig:
         self.start(
             "simulator",
             "callcenter.simulator",
-            *("--port", str(self.simulator_port), "--speed", str(SPEED), "--calls-per-second", "50"),
+            *("--port", str(self.simulator_port), "--speed", str(self.speed), "--calls-per-second", "50"),
         )
         self.until("the simulator answers", lambda: requests.get(f"{self.control}/state", timeout=2).ok, seconds=20)
         urls = DoorUrls(self.web, "ie1")
@@ -189,6 +190,11 @@ class Rig:
             query = select(Recording).join(Call, Call.id == Recording.call_id).where(Call.carrier_call_sid == sid)
             return list(session.scalars(query.order_by(Recording.started_at)))
 
+    def stored_objects(self) -> list[str]:
+        """The keys of what is in the store; a put that was broken off is no object."""
+        root = self.directory / "var" / "recordings"
+        return sorted(file.name for file in root.rglob("*") if file.is_file() and not file.name.startswith("."))
+
     def until_state(self, sid: str, state: CallState, *, turn: int = 1, seconds: float = 40) -> Call:
         """Wait for a state of a call."""
 
@@ -237,7 +243,9 @@ def _listens(port: int) -> bool:
 
 
 @contextmanager
-def installation(directory: Path, database_url: str, *, extra_receptionists: int = 0, **voice: Any) -> Iterator[Rig]:
+def installation(
+    directory: Path, database_url: str, *, extra_receptionists: int = 0, speed: float = SPEED, **voice: Any
+) -> Iterator[Rig]:
     """Processes on a migrated database, with rosie and robin at work; everything ends with the block."""
     (directory / "twilio_config.yaml").write_text(yaml.safe_dump(VOICE | voice))
     engine = create_engine_for(database_url)
@@ -248,7 +256,7 @@ def installation(directory: Path, database_url: str, *, extra_receptionists: int
         key = create_api_key(
             session, name="tests", role=Role.SUPERVISOR, clinics=[cast.hill.clinic], user=None, now=clock.now()
         )
-    rig = Rig(directory, database_url, engine, cast, key.secret)
+    rig = Rig(directory, database_url, engine, cast, key.secret, speed)
     at_home = threading.Event()
     softphones = threading.Thread(target=_beat, args=(engine, at_home), daemon=True)
     softphones.start()

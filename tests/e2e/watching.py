@@ -1,0 +1,93 @@
+"""Looking on while calls go through: everything that passed between the carrier and us, and what the rows say in the
+end."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import requests
+from sqlalchemy import select
+
+from callcenter.db import reading
+from callcenter.models import Call, CallLeg, CarrierEvent, Offer, Recording, RecordingPause
+from tests.e2e.rig import Rig
+
+LOOK_SECONDS = 0.5
+COUNTS_REQUESTS = frozenset({"wait_rounds", "attempts"})
+"""These count how often something was asked, not what came of it."""
+HOW_MUCH = ("_seconds", "_sid", "_key", "_token", "_bytes", "sha256", "data")
+"""Measured or drawn by lot: no two calls share these, however calm."""
+
+
+class Exchanges:
+    """Gathered while they happen, because the simulator keeps only the last few thousand."""
+
+    def __init__(self, rig: Rig) -> None:
+        self._address = f"{rig.control}/exchanges"
+        self._seen: dict[int, dict[str, Any]] = {}
+
+    def look(self) -> None:
+        """Take in what is new, and what has been answered since the last look."""
+        unanswered = [id_ for id_, exchange in self._seen.items() if _is_open(exchange)]
+        since = min(unanswered) - 1 if unanswered else max(self._seen, default=0)
+        for exchange in requests.get(self._address, params={"since": since}, timeout=10).json()["exchanges"]:
+            self._seen[exchange["id"]] = exchange
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        """All of one kind: callback, control, media, rest, alert."""
+        return [exchange for exchange in self._seen.values() if exchange["kind"] == kind]
+
+    def failed(self) -> list[dict[str, Any]]:
+        """What was answered with a 5xx or not at all, and every complaint of the carrier."""
+        return [
+            exchange
+            for exchange in self._seen.values()
+            if exchange["kind"] == "alert" or exchange["status"] is None or exchange["status"] >= 500
+        ]
+
+
+def _is_open(exchange: dict[str, Any]) -> bool:
+    return exchange["kind"] != "alert" and exchange["milliseconds"] is None
+
+
+@contextmanager
+def watched(rig: Rig) -> Iterator[Exchanges]:
+    """Gather the exchanges of a block."""
+    exchanges = Exchanges(rig)
+    over = threading.Event()
+
+    def look_on() -> None:
+        while not over.wait(LOOK_SECONDS):
+            exchanges.look()
+
+    watcher = threading.Thread(target=look_on, daemon=True)
+    watcher.start()
+    try:
+        yield exchanges
+    finally:
+        over.set()
+        watcher.join(20)
+        exchanges.look()
+
+
+def final_state(rig: Rig, sid: str) -> dict[str, list[dict[str, Any]]]:
+    """Every row about a call. Of times and references only whether they are there."""
+    with reading(rig.engine) as session:
+        call = session.scalars(select(Call).where(Call.carrier_call_sid == sid)).one()
+        tables = {
+            table.__tablename__: session.scalars(select(table).where(table.call_id == call.id)).all()
+            for table in (CallLeg, Offer, Recording, CarrierEvent)
+        }
+        pauses = select(RecordingPause).where(RecordingPause.recording_id.in_([r.id for r in tables["recordings"]]))
+        tables |= {"calls": [call], "recording_pauses": session.scalars(pauses).all()}
+        return {name: sorted((_said(row) for row in rows), key=str) for name, rows in tables.items()}
+
+
+def _said(row: Any) -> dict[str, Any]:
+    return {
+        column.name: value is not None if column.name.endswith(("_at", "_id")) else value
+        for column in row.__table__.columns
+        if column.name != "id" and column.name not in COUNTS_REQUESTS and not column.name.endswith(HOW_MUCH)
+        for value in [getattr(row, column.name)]
+    }
