@@ -4,7 +4,7 @@ import fcntl
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Protocol
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -34,7 +34,6 @@ class _PostgresLeader:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._connection: Connection | None = None
-        self._driver: Any = None
         self._turn = threading.Lock()
 
     def leads(self) -> bool:
@@ -45,7 +44,6 @@ class _PostgresLeader:
         try:
             if self._connection is None:
                 self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-                self._driver = self._connection.connection.driver_connection
                 self._connection.detach()
             held = text(
                 "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
@@ -64,7 +62,6 @@ class _PostgresLeader:
         if connection is not None:
             with suppress(SQLAlchemyError):
                 connection.close()
-            self._driver.close()  # a connection that broke is let go of by SQLAlchemy without being closed
 
 
 class _FileLeader:

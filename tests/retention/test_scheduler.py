@@ -100,6 +100,7 @@ def test_one_process_leads_and_the_next_takes_over(engine: Engine) -> None:
     assert (first.leads(), second.leads(), first.leads()) == (True, False, True)
     first.resign()
     assert (second.leads(), first.leads()) == (True, False)
+    first.resign()
     second.resign()
 
 
