@@ -91,7 +91,8 @@ def _run(*, once: bool) -> None:
                 click.echo("\nEvery step happened.")
             else:
                 _print_addresses(settings, accounts)
-                supervisor.run()
+                supervisor.wait_for_signal()
+                click.echo("\nStopping …")
         except requests.RequestException as error:
             raise StepFailed(f"A process of the demo stopped answering ({type(error).__name__}).") from error
         finally:

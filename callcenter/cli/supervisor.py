@@ -16,6 +16,7 @@ from callcenter.logs import log
 PR_SET_PDEATHSIG = 1
 STOP_SECONDS = 15
 RESTART_SECONDS = 1.0
+LOOK_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -55,21 +56,19 @@ class Supervisor:
             preexec_fn=lambda: _end_with_parent(parent),  # noqa: PLW1509 - no threads hold locks this early
         )
 
-    def watch(self, seconds: float) -> None:
-        """Look after the children for ``seconds`` or until stopped."""
-        until = clock.monotonic_seconds() + seconds
-        while not self._stop.is_set() and clock.monotonic_seconds() < until:
-            self._restart_ended()
-            self._stop.wait(0.2)
-
     def run(self) -> None:
-        """Start, look after the children until SIGTERM, SIGINT or ``stop``, then stop them."""
+        """Start, look after the children until SIGTERM or SIGINT, then stop them."""
+        self.start()
+        self.wait_for_signal()
+        self.stop()
+
+    def wait_for_signal(self) -> None:
+        """Look after the children until this process is asked to end."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
-        self.start()
         while not self._stop.is_set():
-            self.watch(3600)
-        self.stop()
+            self._restart_ended()
+            self._stop.wait(LOOK_SECONDS)
 
     def _restart_ended(self) -> None:
         now = clock.monotonic_seconds()
