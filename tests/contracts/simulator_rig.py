@@ -48,7 +48,7 @@ class Door:
         """Parameters of all requests for a path, in order of arrival."""
         return [request.params for request in self.received if request.path == path]
 
-    def wait_for(self, path: str, test: Callable[[Params], bool] = lambda params: True, seconds: float = 10) -> Params:
+    def wait_for(self, path: str, test: Callable[[Params], bool] = lambda params: True, seconds: float = 60) -> Params:
         """The first request for a path that fits."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
@@ -134,7 +134,7 @@ class Rig:
         """State of a leg."""
         return self.control("GET", f"/calls/{sid}")
 
-    def until(self, sid: str, test: Callable[[Any], bool], seconds: float = 10) -> Any:
+    def until(self, sid: str, test: Callable[[Any], bool], seconds: float = 60) -> Any:
         """State of a leg as soon as it fits."""
         until = time.monotonic() + seconds
         while not test(state := self.call(sid)):
