@@ -1,7 +1,6 @@
 """The real processes with the simulator in the carrier's place: ``serve`` (door, web, worker, retention) on a database
 of either kind, people who are signed in, and a caller's telephone."""
 
-import json
 import os
 import signal
 import socket
@@ -29,6 +28,7 @@ from callcenter.domain.recordings import LIVE_RECORDING_STATES, RecordingState
 from callcenter.models import Call, Receptionist, Recording, User
 from callcenter.services.access import create_api_key
 from tests.cast import Cast, create_cast
+from tests.e2e.processes import below, command_line
 from tests.factories import create_receptionist
 
 SPEED = 4.0
@@ -109,9 +109,17 @@ class Rig:
 
     def kill_serve(self) -> None:
         """kill -9 of the parent; the children must go with it."""
+        family = below(self.processes["serve"].pid)
+        assert len(family) >= 4, "http with its server, worker, retention"
         self.processes["serve"].kill()
         self.processes["serve"].wait()
-        self.until("the port is free", lambda: not _listens(self.port), seconds=30)
+        self.until("the children are gone", lambda: not any(map(command_line, family)), seconds=30)
+        assert not _listens(self.port)
+
+    def child(self, command: str) -> int:
+        """The process that ``serve`` runs for a command of its own: http, worker, retention."""
+        family = below(self.processes["serve"].pid)
+        return min(pid for pid, line in family.items() if line.split()[3:4] == [command])
 
     def start_simulator(self) -> None:
         """Start the carrier and point the clinics' numbers at our door."""
@@ -205,6 +213,10 @@ class Rig:
         found: Call = self.until(f"the call is {state}", reached, seconds=seconds)
         return found
 
+    def until_recorded(self, sid: str) -> None:
+        """Wait until the call's recording runs."""
+        self.until("it records", lambda: self.recordings(sid)[0].state == RecordingState.RECORDING)
+
     def until_settled(self, sid: str, *, seconds: float = 60) -> Call:
         """Wait until a call has ended and its recordings need nothing more."""
         call = self.until_state(sid, CallState.ENDED, seconds=seconds)
@@ -285,8 +297,3 @@ def _beat(engine: Engine, at_home: threading.Event) -> None:
                 .values(presence=Presence.AVAILABLE, presence_reason=None)
             )
         at_home.wait(3)
-
-
-def say(rows: Any) -> str:
-    """Rows as text for comparing and for messages."""
-    return json.dumps(rows, indent=1, default=str, sort_keys=True)

@@ -15,8 +15,8 @@ from callcenter.domain.commands import CommandState
 from callcenter.domain.receptionists import Activity
 from callcenter.domain.recordings import RecordingState
 from callcenter.models import CarrierCommand, Receptionist, RecordingPause
-from tests.e2e.rig import Rig, installation, say
-from tests.e2e.watching import final_state, watched
+from tests.e2e.rig import Rig, installation
+from tests.e2e.watching import as_text, final_state, watched
 
 pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(240)]
 
@@ -40,12 +40,12 @@ def test_a_storm_of_notifications_changes_nothing_of_what_a_call_comes_to(tmp_pa
         stormy = final_state(rig, sid)
         exchanges.look()
 
-        assert say(stormy) == say(calm)
+        assert as_text(stormy) == as_text(calm)
         (call,) = stormy["calls"]
         assert (call["outcome"], call["turn"]) == (Outcome.ANSWERED, 2)
         assert [recording["state"] for recording in stormy["recordings"]] == [RecordingState.STORED]
-        assert say(exchanges.failed()) == "[]"
-        copies = Counter(say([e["url"], e["params"]]) for e in exchanges.of("callback")[before:])
+        assert as_text(exchanges.failed()) == "[]"
+        copies = Counter(as_text([e["url"], e["params"]]) for e in exchanges.of("callback")[before:])
         assert copies, "the storm has passed by"
         assert set(copies.values()) == {3}
         assert _unfinished_commands(rig) == 0

@@ -1,13 +1,14 @@
 """Looking on while calls go through: everything that passed between the carrier and us, and what the rows say in the
 end."""
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import requests
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from callcenter.db import reading
 from callcenter.models import Call, CallLeg, CarrierEvent, Offer, Recording, RecordingPause
@@ -40,6 +41,7 @@ class Exchanges:
 
     def failed(self) -> list[dict[str, Any]]:
         """What was answered with a 5xx or not at all, and every complaint of the carrier."""
+        assert len(self._seen) == max(self._seen, default=0), "looked too seldom: exchanges were missed"
         return [
             exchange
             for exchange in self._seen.values()
@@ -75,13 +77,22 @@ def final_state(rig: Rig, sid: str) -> dict[str, list[dict[str, Any]]]:
     """Every row about a call. Of times and references only whether they are there."""
     with reading(rig.engine) as session:
         call = session.scalars(select(Call).where(Call.carrier_call_sid == sid)).one()
-        tables = {
-            table.__tablename__: session.scalars(select(table).where(table.call_id == call.id)).all()
-            for table in (CallLeg, Offer, Recording, CarrierEvent)
-        }
-        pauses = select(RecordingPause).where(RecordingPause.recording_id.in_([r.id for r in tables["recordings"]]))
-        tables |= {"calls": [call], "recording_pauses": session.scalars(pauses).all()}
-        return {name: sorted((_said(row) for row in rows), key=str) for name, rows in tables.items()}
+        recordings = select(Recording.id).where(Recording.call_id == call.id)
+        queries: list[Select[Any]] = [
+            select(Call).where(Call.id == call.id),
+            *(select(table).where(table.call_id == call.id) for table in (CallLeg, Offer, Recording, CarrierEvent)),
+            select(RecordingPause).where(RecordingPause.recording_id.in_(recordings)),
+        ]
+        rows = [row for query in queries for row in session.scalars(query)]
+    tables: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        tables.setdefault(row.__tablename__, []).append(_said(row))
+    return {name: sorted(said, key=str) for name, said in tables.items()}
+
+
+def as_text(rows: Any) -> str:
+    """Rows or exchanges as text, for comparing and for messages."""
+    return json.dumps(rows, indent=1, default=str, sort_keys=True)
 
 
 def _said(row: Any) -> dict[str, Any]:
