@@ -64,7 +64,9 @@ class _Postgres:
     def wait(self, stop: threading.Event) -> None:
         try:
             if self._connection is None:
-                self._connection = self._engine.raw_connection().driver_connection
+                pooled = self._engine.raw_connection()
+                pooled.detach()  # it listens for as long as the worker lives and never goes back to the pool
+                self._connection = pooled.driver_connection
                 self._connection.autocommit = True
                 self._connection.execute(f"LISTEN {WORK_CHANNEL}")
             for _ in self._connection.notifies(timeout=POLL_SECONDS, stop_after=1):
