@@ -1,5 +1,6 @@
 """A recording moves from the carrier to the store: verified, once, and never when it should not (F5, F8, F10, P33)."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -222,6 +223,18 @@ def test_a_claim_is_nobody_elses_until_its_lease_runs_out(desk: Desk) -> None:
     assert not desk.run()
     desk.run_to_quiet(NOW + timedelta(minutes=1))
     assert desk.row(recording_id).state == RecordingState.STORED
+
+
+def test_several_workers_store_each_recording_once(desk: Desk) -> None:
+    ids = [desk.recording(wav(1.0), duration_seconds=1) for _ in range(12)]
+    workers = [threading.Thread(target=desk.run_to_quiet) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    desk.run_to_quiet()
+    assert {desk.row(one).state for one in ids} == {RecordingState.STORED}
+    assert (len(desk.s3.names()), desk.fake.media) == (12, {})
 
 
 def test_bytes_put_before_a_crash_are_compared_and_kept_as_the_only_version(desk: Desk) -> None:
