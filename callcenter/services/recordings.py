@@ -22,6 +22,8 @@ from callcenter.services.commands import tell
 
 CHECK_AFTER_END_SECONDS = 60
 """A recording whose last callback has not come this long after the call is asked about."""
+CHECK_AFTER_LOSS_SECONDS = 5
+"""The same where the end of the call itself had to be asked for."""
 
 
 def add_row(session: Session, call: Call, kind: RecordingKind, *, now: datetime) -> Recording:
@@ -205,16 +207,14 @@ def _ended(session: Session, recording: Recording, call: Call, report: Recording
 
 def call_ended(session: Session, call: Call, *, now: datetime) -> None:
     """The call is over: a recording whose last callback does not come is asked about."""
+    ask_about_live(session, call, now=now, delay_seconds=CHECK_AFTER_END_SECONDS)
+
+
+def ask_about_live(session: Session, call: Call, *, now: datetime, delay_seconds: float) -> None:
+    """Ask the carrier, after a while, about recordings of the call that are live by our rows."""
     for recording in of_call(session, call.id):
         if recording.state in LIVE_RECORDING_STATES:
-            tell(
-                session,
-                CommandKind.CHECK_RECORDING,
-                call,
-                recording.id,
-                now=now,
-                delay_seconds=CHECK_AFTER_END_SECONDS,
-            )
+            tell(session, CommandKind.CHECK_RECORDING, call, recording.id, now=now, delay_seconds=delay_seconds)
 
 
 def confirm_pauses(session: Session, pause_ids: list[str]) -> None:

@@ -3,15 +3,15 @@
 from datetime import timedelta
 
 from callcenter.db import reading, transaction
-from callcenter.domain.calls import ENDED_LEG_STATES, CallState, EndedBy, LegRole
+from callcenter.domain.calls import ENDED_LEG_STATES, CallState, LegRole
 from callcenter.domain.events import LegReport
 from callcenter.errors import CarrierNotFound
 from callcenter.models import Call, Offer
-from callcenter.services import carrier_reports, lifecycle, replays
+from callcenter.services import carrier_reports, lifecycle, recordings, replays
 from callcenter.services.call_rows import legs_of_call, locked
 from callcenter.services.calls import conference_name
 from callcenter.worker.job import Job, Later
-from callcenter.worker.rings import look_up
+from callcenter.worker.rings import end_leg, look_up, settle_join
 
 REPLAY_MARGIN_SECONDS = 5
 """A call that was over this long before its row was created never rang us: the request was a replay."""
@@ -66,12 +66,14 @@ def verify_call(job: Job) -> Later | None:
         call = session.get(Call, job.call_id)
         if call is None or call.state == CallState.ENDED or call.carrier_call_sid is None:
             return None
-        sid, state = call.carrier_call_sid, call.state
+        sid, state, offer_id = call.carrier_call_sid, call.state, call.accepted_offer_id
     report = look_up(job, sid)
     if report.state in ENDED_LEG_STATES:
         _settle(job, report)
     elif state == CallState.CONNECTED:
         _verify_talk(job, sid)
+    elif offer_id is not None:
+        settle_join(job, offer_id)
     return None
 
 
@@ -87,10 +89,9 @@ def _settle(job: Job, report: LegReport) -> None:
         if never_here and over_before:
             replays.remove(session, call, now=now)
             return
-        if report.at is None:
-            lifecycle.end_call(session, call, at=now, by=EndedBy.CARRIER, voice=job.voice, now=now)
-        else:
-            carrier_reports.caller_leg_changed(session, call, report, voice=job.voice, now=now)
+        carrier_reports.caller_leg_changed(session, call, report, voice=job.voice, now=now)
+        # Nobody told us of the end; what was said of the recording was probably lost with it.
+        recordings.ask_about_live(session, call, now=now, delay_seconds=recordings.CHECK_AFTER_LOSS_SECONDS)
 
 
 def _verify_talk(job: Job, sid: str) -> None:
@@ -119,18 +120,15 @@ def sweep_legs(job: Job) -> Later | None:
         if call is None:
             return None
         legs = [
-            leg.carrier_call_sid
+            (leg.id, leg.carrier_call_sid)
             for leg in legs_of_call(session, job.call_id)
             if leg.role != LegRole.CALLER and leg.ended_at is None and leg.carrier_call_sid is not None
         ]
         conference_sid = call.carrier_conference_sid
     if not legs:
         return None
-    for sid in legs:
-        try:
-            job.carrier.end_call(sid)
-        except CarrierNotFound:
-            continue
+    for leg_id, sid in legs:
+        end_leg(job, leg_id, sid)
     if conference_sid is not None:
         try:
             job.carrier.end_conference(conference_sid)

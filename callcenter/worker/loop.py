@@ -12,7 +12,7 @@ from callcenter.logs import log
 from callcenter.ports import Carrier, RecordingStore
 from callcenter.services import commands, ingest, jobs
 from callcenter.worker.execute import execute
-from callcenter.worker.tick import tick
+from callcenter.worker.tick import ask_about_all, tick
 from callcenter.worker.wake import POLL_SECONDS, waker_for
 
 COMMAND_THREADS = 8
@@ -42,13 +42,16 @@ class Worker:
         for copier in copiers:
             copier.start()
         waker = waker_for(self._engine)
-        next_heartbeat = 0.0
+        next_heartbeat, asked = 0.0, False
         with ThreadPoolExecutor(COMMAND_THREADS, thread_name_prefix="command") as pool:
             while not self._stop.is_set():
                 try:
                     if clock.monotonic_seconds() >= next_heartbeat:
                         jobs.beat(self._engine, "worker", interval_seconds=HEARTBEAT_SECONDS, now=clock.now())
                         next_heartbeat = clock.monotonic_seconds() + HEARTBEAT_SECONDS
+                    if not asked:
+                        ask_about_all(self._engine)
+                        asked = True
                     tick(self._engine, self._settings.voice)
                     self._hand_out(pool)
                 except Exception:

@@ -4,7 +4,7 @@ callers who can be offered. Each item has its own transaction, so one that fails
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
 from callcenter import clock
@@ -15,7 +15,7 @@ from callcenter.domain.commands import CommandKind
 from callcenter.errors import NotFound
 from callcenter.logs import log
 from callcenter.models import Call
-from callcenter.services import queueing, receptionists, waiting
+from callcenter.services import lifecycle, queueing, receptionists, waiting
 from callcenter.services.call_rows import locked
 from callcenter.services.commands import tell
 
@@ -38,6 +38,19 @@ def tick(engine: Engine, voice: VoiceSettings) -> None:
     _each(engine, silent, lambda session, id_: _ask_about(session, id_, now))
     if queued:
         dispatch_all(engine, voice)
+
+
+def ask_about_all(engine: Engine) -> None:
+    """At the start of a worker: while nothing of ours ran, the carrier's last words on a call may have been lost (it
+    does not repeat them), so every live call is asked about soon instead of at its own time."""
+    soon = clock.now() + timedelta(seconds=lifecycle.CHECK_SOON_SECONDS)
+    with transaction(engine) as session:
+        session.execute(
+            update(Call)
+            .where(Call.state != CallState.ENDED, Call.check_at > soon)
+            .values(check_at=soon)
+            .execution_options(synchronize_session=False)
+        )
 
 
 def dispatch_all(engine: Engine, voice: VoiceSettings) -> int:
