@@ -1,16 +1,26 @@
 """Ringing receptionists and bringing the caller to whoever answered."""
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from callcenter.db import reading, transaction
-from callcenter.domain.calls import ENDED_LEG_STATES, OPEN_OFFER_STATES, CallState, LegState, OfferReason, OfferState
+from callcenter.domain.calls import (
+    ENDED_LEG_STATES,
+    JOIN_WITHIN_SECONDS,
+    OPEN_OFFER_STATES,
+    CallState,
+    LegState,
+    OfferReason,
+    OfferState,
+)
 from callcenter.domain.commands import CommandKind
 from callcenter.domain.events import LegReport
 from callcenter.errors import CarrierNotFound, CarrierRefused, CarrierUnavailable
-from callcenter.models import Call, CallLeg, Offer, User
+from callcenter.models import Call, CallLeg, CarrierCommand, Offer, User
 from callcenter.ports import CarrierCall
 from callcenter.services import carrier_reports, lifecycle, queueing
 from callcenter.services.call_rows import legs_of_offer, locked
@@ -80,15 +90,23 @@ def drop_leg(job: Job) -> Later | None:
         sid = leg.carrier_call_sid if leg.ended_at is None else None
     if sid is None:
         return None
+    end_leg(job, job.subject_id, sid)
+    return None
+
+
+def end_leg(job: Job, leg_id: str, sid: str) -> None:
+    """End a softphone's leg and note what became of it: it may have been over before, in a way that says more."""
     with suppress(CarrierNotFound):  # over already
         job.carrier.end_call(sid)
-    with transaction(job.engine, wake=False) as session:
-        locked(session, job.call_id)
-        leg = session.get_one(CallLeg, job.subject_id)
-        if leg.ended_at is None:
-            leg.state = LegState.COMPLETED if leg.answered_at else LegState.CANCELLED
-            leg.ended_at = job.now()
-    return None
+    report = look_up(job, sid)
+    now = job.now()
+    with transaction(job.engine) as session:
+        call = locked(session, job.call_id)
+        leg = session.get_one(CallLeg, leg_id)
+        if report.state not in ENDED_LEG_STATES:  # the carrier's view may lag behind what it has just been told
+            report = replace(report, state=LegState.COMPLETED if leg.answered_at else LegState.CANCELLED, at=now)
+        offer = session.get_one(Offer, leg.offer_id)
+        carrier_reports.leg_changed(session, call, offer, leg, report, voice=job.voice, now=now)
 
 
 def connect(job: Job) -> Later | None:
@@ -110,7 +128,7 @@ def connect(job: Job) -> Later | None:
     except CarrierUnavailable:
         if job.attempts < DEQUEUE_TRIES:
             raise
-        _back_to_front(job)
+        _back_to_front(job, job.subject_id)
     return None
 
 
@@ -140,39 +158,55 @@ def caller_is_gone(job: Job, report: LegReport) -> None:
         carrier_reports.caller_leg_changed(session, call, report, voice=job.voice, now=job.now())
 
 
-def _back_to_front(job: Job) -> None:
+def _back_to_front(job: Job, offer_id: str) -> bool:
     with transaction(job.engine) as session:
         call = locked(session, job.call_id)
-        if call.state == CallState.QUEUED and call.accepted_offer_id == job.subject_id:
+        connecting = call.state == CallState.QUEUED and call.accepted_offer_id == offer_id
+        if connecting:
             lifecycle.back_to_queue(session, call, at=job.now(), now=job.now(), prefer=None)
+    return connecting
 
 
 def check_join(job: Job) -> Later | None:
-    """Five seconds after acceptance the caller must be in the conference. If the join event was lost it is made up
-    for; if the caller is gone the call is over; if the leg is up but elsewhere the call is offered again."""
+    """Five seconds after acceptance the caller must be in the conference."""
+    settle_join(job, job.subject_id)
+    return None
+
+
+def settle_join(job: Job, offer_id: str) -> None:
+    """Find out what became of a caller on the way to the receptionist who accepted. If the join event was lost it is
+    made up for; if the caller is gone the call is over; if the receptionist is gone, or the caller still elsewhere
+    after JOIN_WITHIN_SECONDS, the call is offered again."""
     with reading(job.engine) as session:
         call = session.get_one(Call, job.call_id)
-        if call.state != CallState.QUEUED or call.accepted_offer_id != job.subject_id:
-            return None
+        if call.state != CallState.QUEUED or call.accepted_offer_id != offer_id or call.carrier_call_sid is None:
+            return
         sid, conference_sid, name = call.carrier_call_sid, call.carrier_conference_sid, conference_name(call)
-    if sid is None:
-        return None
+        accepted_at = session.get_one(Offer, offer_id).ended_at
+        hers = [leg.carrier_call_sid for leg in legs_of_offer(session, offer_id) if leg.carrier_call_sid]
+    overdue = accepted_at is None or job.now() >= accepted_at + timedelta(seconds=JOIN_WITHIN_SECONDS)
+    alone = overdue or all(look_up(job, leg).state in ENDED_LEG_STATES for leg in hers)
     conference_sid = conference_sid or job.carrier.conference(name)
-    inside = conference_sid is not None and any(
-        participant.carrier_call_sid == sid for participant in job.carrier.participants(conference_sid)
-    )
-    if inside:
-        with transaction(job.engine) as session:
-            call = locked(session, job.call_id)
-            if call.accepted_offer_id == job.subject_id:
-                call.carrier_conference_sid = conference_sid
-                lifecycle.caller_joined(session, call, at=job.now(), now=job.now())
-        return None
+    inside = {who.carrier_call_sid for who in job.carrier.participants(conference_sid)} if conference_sid else set()
+    if sid in inside:
+        _has_joined(job, offer_id, conference_sid, lost=alone and inside == {sid})
+        return
     report = look_up(job, sid)
     if report.state in ENDED_LEG_STATES:
         caller_is_gone(job, report)
-    else:
-        _back_to_front(job)
+    elif not alone or not _back_to_front(job, offer_id):
+        return  # on the way, or just arrived
     if conference_sid is not None:
         job.carrier.end_conference(conference_sid)
-    return None
+
+
+def _has_joined(job: Job, offer_id: str, conference_sid: str | None, *, lost: bool) -> None:
+    now = job.now()
+    with transaction(job.engine) as session:
+        call = locked(session, job.call_id)
+        if call.accepted_offer_id != offer_id:
+            return
+        call.carrier_conference_sid = conference_sid
+        lifecycle.caller_joined(session, call, at=now, now=now)
+        if lost:
+            lifecycle.receptionist_left(session, call, session.get_one(Offer, offer_id), at=now, now=now)
