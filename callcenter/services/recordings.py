@@ -164,15 +164,19 @@ def refuse(session: Session, call_id: str, by: str, *, now: datetime) -> Call:
 
 def reported(session: Session, recording: Recording, report: RecordingReport, *, now: datetime) -> None:
     """Bring a recording's row in step with what the carrier says of it; late and repeated reports change nothing."""
-    recording.carrier_recording_sid = recording.carrier_recording_sid or report.carrier_recording_sid
-    if recording.carrier_recording_sid != report.carrier_recording_sid:
-        _second_recording(recording, now)
-        return
     call = session.get_one(Call, recording.call_id)
+    if recording.carrier_recording_sid not in (None, report.carrier_recording_sid):
+        recording = _surplus(session, recording, call, report.carrier_recording_sid, now=now)
+    recording.carrier_recording_sid = report.carrier_recording_sid
     if recording.state == RecordingState.REFUSED:
         if recording.carrier_copy_deleted_at is None:
             recording.carrier_copy_due = True
             tell(session, CommandKind.SYNC_RECORDING, call, recording.id, now=now)
+        return
+    if recording.state == RecordingState.PURGED:
+        # The callback came after the end of everything: what the carrier still has goes, and its id with it.
+        recording.carrier_copy_due = True
+        recording.next_attempt_at = now
         return
     if recording.state not in LIVE_RECORDING_STATES:
         return
@@ -239,11 +243,19 @@ def _card_pause_unconfirmed(session: Session, recording_id: str) -> bool:
     return found is not None
 
 
-def _second_recording(recording: Recording, now: datetime) -> None:
-    """Two recordings of one row can only come from a repair that crossed with a late callback; reconciliation finds
-    the surplus copy. Nothing is overwritten."""
-    recording.failure = "second_recording"
-    recording.next_attempt_at = now
+def _surplus(
+    session: Session, recording: Recording, call: Call, carrier_recording_sid: str, *, now: datetime
+) -> Recording:
+    """A second recording under one row comes from a repair that crossed with a late start, or from a document that
+    ran twice. It gets a row of its own, as refused, so that it is deleted at the carrier and never stored."""
+    present = session.scalar(select(Recording).where(Recording.carrier_recording_sid == carrier_recording_sid))
+    if present is not None:
+        return present
+    surplus = add_row(session, call, recording.kind, now=now)
+    surplus.state = RecordingState.REFUSED
+    surplus.failure = "surplus"
+    surplus.ended_at = now
+    return surplus
 
 
 def _live_talk(session: Session, call_id: str) -> tuple[Call, Recording]:

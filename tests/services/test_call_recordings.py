@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from callcenter.db import transaction
+from callcenter.db import reading, transaction
 from callcenter.domain.calls import Outcome
 from callcenter.domain.events import RecordingReportKind
 from callcenter.domain.receptionists import Presence
@@ -19,7 +19,7 @@ from callcenter.domain.steps import (
     Wait,
 )
 from callcenter.errors import Conflict
-from callcenter.models import Receptionist
+from callcenter.models import Receptionist, Recording
 from callcenter.services import calls, recordings
 from tests.factories import NOW, create_opening_band
 from tests.services.call_script import VOICE, CallScript
@@ -145,3 +145,25 @@ def test_a_card_pause_that_was_never_confirmed_marks_the_recording_for_deletion(
         recordings.request_pause(session, script.call().id, PauseReason.CARD, now=script.now)
     script.records(RecordingReportKind.COMPLETED, seconds=9)
     assert script.recording().purge_wanted
+
+
+def test_a_surplus_recording_of_the_same_talk_is_deleted_and_never_stored(script: CallScript) -> None:
+    script.connects()
+    script.records(RecordingReportKind.IN_PROGRESS)
+    first, script.recording_sid = script.recording_sid, "RE" + "5" * 32
+    for _ in range(2):
+        script.records(RecordingReportKind.IN_PROGRESS)
+        script.records(RecordingReportKind.COMPLETED, seconds=20)
+    with reading(script.engine) as session:
+        kept, surplus = recordings.of_call(session, script.call().id)
+    assert (kept.carrier_recording_sid, kept.state) == (first, RecordingState.RECORDING)
+    assert (surplus.state, surplus.carrier_copy_due) == (RecordingState.REFUSED, True)
+
+
+def test_a_callback_after_the_purge_has_the_carriers_copy_deleted(script: CallScript) -> None:
+    script.connects()
+    with transaction(script.engine) as session:
+        recording = session.get_one(Recording, script.recording().id)
+        recording.state = RecordingState.PURGED
+    script.records(RecordingReportKind.COMPLETED, seconds=20)
+    assert (script.recording().state, script.recording().carrier_copy_due) == (RecordingState.PURGED, True)
