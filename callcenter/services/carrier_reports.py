@@ -80,9 +80,8 @@ def caller_leg_changed(session: Session, call: Call, report: LegReport, *, voice
     if leg is not None:
         _update_leg(leg, report, now)
     if report.state in ENDED_LEG_STATES:
-        failed = report.state == LegState.FAILED
-        by = EndedBy.CARRIER if failed else EndedBy.CALLER
-        lifecycle.end_call(session, call, at=report.at or now, by=by, voice=voice, now=now, failed=failed)
+        by = EndedBy.CARRIER if report.state == LegState.FAILED else EndedBy.CALLER
+        lifecycle.end_call(session, call, at=report.at or now, by=by, voice=voice, now=now)
 
 
 def _update_leg(leg: CallLeg, report: LegReport, now: datetime) -> None:
@@ -104,11 +103,14 @@ def conference_reported(
     data = {"conference": event.carrier_conference_sid}
     if not _append(session, call, turn, event.key, f"conference-{event.kind}", data, event.at, now):
         return
+    is_callers = event.carrier_call_sid is not None and event.carrier_call_sid == call.carrier_call_sid
+    if turn == call.turn and call.state == CallState.ENDED and is_callers:
+        lifecycle.joined_after_all(session, call, at=at, voice=voice, now=now)
     if turn != call.turn or call.state == CallState.ENDED:
         return
     if event.kind != ConferenceEventKind.END:
         call.carrier_conference_sid = event.carrier_conference_sid
-    if event.carrier_call_sid == call.carrier_call_sid and event.carrier_call_sid is not None:
+    if is_callers:
         _caller_event(session, call, event.kind, at=at, now=now)
     elif event.kind == ConferenceEventKind.LEAVE and event.carrier_call_sid is not None:
         _receptionist_leaves(session, call, event, event.carrier_call_sid, now=now)
@@ -120,6 +122,7 @@ def _caller_event(session: Session, call: Call, kind: ConferenceEventKind, *, at
     if kind == ConferenceEventKind.JOIN:
         lifecycle.caller_joined(session, call, at=at, now=now)
     elif kind == ConferenceEventKind.LEAVE:
+        lifecycle.caller_joined(session, call, at=at, now=now)  # who leaves was there, whatever became of the report
         # Hung up, or only out of the conference? The status callback tells; if it does not come, we ask.
         check_soon(call, now)
     elif kind in (ConferenceEventKind.HOLD, ConferenceEventKind.UNHOLD) and call.state == CallState.CONNECTED:

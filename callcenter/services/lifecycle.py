@@ -11,6 +11,7 @@ from callcenter.domain.calls import (
     CallState,
     EndedBy,
     HoldState,
+    LegState,
     OfferReason,
     OfferState,
     OutcomeFacts,
@@ -20,7 +21,7 @@ from callcenter.domain.commands import CommandKind
 from callcenter.domain.recordings import PauseReason, RecordingKind
 from callcenter.models import BookingLink, Call, Offer
 from callcenter.services import receptionists, recordings
-from callcenter.services.call_rows import legs_of_offer, open_offers
+from callcenter.services.call_rows import caller_leg, legs_of_offer, open_offers
 from callcenter.services.commands import tell
 
 CHECK_QUEUED_SECONDS = 90
@@ -79,6 +80,19 @@ def caller_joined(session: Session, call: Call, *, at: datetime, now: datetime) 
         tell(session, CommandKind.ENSURE_RECORDING, call, recording.id, now=now, delay_seconds=RECORDING_REPAIR_SECONDS)
 
 
+def joined_after_all(session: Session, call: Call, *, at: datetime, voice: VoiceSettings, now: datetime) -> None:
+    """The call is over, and only now do we hear that the caller had joined: it was answered after all."""
+    offer = session.get(Offer, call.accepted_offer_id) if call.accepted_offer_id else None
+    if offer is None or offer.state != OfferState.WITHDRAWN or call.ended_at is None:
+        return
+    offer.state = OfferState.ACCEPTED
+    offer.reason = None
+    call.connected_at = call.connected_at or max(at, call.queued_at or at)
+    call.talk_seconds += max(0.0, (call.ended_at - at).total_seconds())
+    receptionists.take_for_wrap_up(session, offer.receptionist_id, call_id=call.id, voice=voice, now=now)
+    settle_outcome(session, call, voice=voice)
+
+
 def receptionist_left(session: Session, call: Call, offer: Offer, *, at: datetime, now: datetime) -> None:
     """The last receptionist leg has left. With a recorded hang-up that is the end; without, her softphone is lost:
     the caller stays and is offered again, to her first (design §4.7)."""
@@ -87,7 +101,9 @@ def receptionist_left(session: Session, call: Call, offer: Offer, *, at: datetim
     if call.hang_up_requested_at is not None:
         check_soon(call, now)
         return
-    if call.state in (CallState.QUEUED, CallState.CONNECTED):
+    if call.state == CallState.QUEUED:
+        call.check_at = now  # had the caller joined, and the report is late? We ask.
+    elif call.state == CallState.CONNECTED:
         back_to_queue(session, call, at=at, now=now, prefer=offer.receptionist_id)
 
 
@@ -95,7 +111,7 @@ def back_to_queue(session: Session, call: Call, *, at: datetime, now: datetime, 
     """The next turn: at the front of the queue, because the place in it is kept."""
     _close_talk(call, at)
     recording = recordings.live(session, call.id, RecordingKind.CONVERSATION)
-    if recording is not None and call.state == CallState.CONNECTED:
+    if recording is not None:
         recordings.open_pause(session, recording, PauseReason.LOST, now=now)
         tell(session, CommandKind.SYNC_RECORDING, call, recording.id, now=now)
     offer = session.get(Offer, call.accepted_offer_id) if call.accepted_offer_id else None
@@ -130,7 +146,6 @@ def end_call(
     by: EndedBy,
     voice: VoiceSettings,
     now: datetime,
-    failed: bool = False,
 ) -> None:
     """The caller's leg is over. Ends the call once; everything that hangs on it is swept."""
     if call.state == CallState.ENDED:
@@ -145,7 +160,7 @@ def end_call(
     if call.hold != HoldState.FAILED:
         call.hold = HoldState.NONE
     call.hold_wanted = False
-    settle_outcome(session, call, voice=voice, failed=failed)
+    settle_outcome(session, call, voice=voice)
     tell(session, CommandKind.SWEEP_LEGS, call, call.id, now=now, delay_seconds=SWEEP_LEGS_SECONDS)
     recordings.call_ended(session, call, now=now)
 
@@ -153,7 +168,7 @@ def end_call(
 def _free_receptionist(session: Session, call: Call, *, voice: VoiceSettings, now: datetime) -> None:
     """Every connected call starts a wrap-up; a caller who left before joining does not (design §4.5, §4.8)."""
     offer = session.get(Offer, call.accepted_offer_id) if call.accepted_offer_id else None
-    if offer is None and call.preferred_receptionist_id is not None:
+    if offer is None and call.preferred_receptionist_id is not None and call.connected_at is not None:
         # Lost, and the caller gave up before anybody was back: the talk that was still wants an outcome.
         receptionists.take_for_wrap_up(session, call.preferred_receptionist_id, call_id=call.id, voice=voice, now=now)
     if offer is None:
@@ -164,17 +179,18 @@ def _free_receptionist(session: Session, call: Call, *, voice: VoiceSettings, no
         close_offer(session, offer, call, OfferState.WITHDRAWN, OfferReason.CALLER_GONE, now=now)
 
 
-def settle_outcome(session: Session, call: Call, *, voice: VoiceSettings, failed: bool = False) -> None:
+def settle_outcome(session: Session, call: Call, *, voice: VoiceSettings) -> None:
     """The one outcome, from the facts as they are known now; called again when a late fact arrives."""
     if call.ended_at is None:
         return
+    leg = caller_leg(session, call)
     facts = OutcomeFacts(
         connected_at=call.connected_at,
         queued_at=call.queued_at,
         ended_at=call.ended_at,
         message_recorded=call.message_recorded,
         clinic_was_closed=call.clinic_was_closed,
-        failed=failed,
+        failed=leg is not None and leg.state == LegState.FAILED,
     )
     call.outcome = decide_outcome(facts, short_abandon_seconds=voice.short_abandon_seconds)
     linked = call.disposition is not None or session.scalar(

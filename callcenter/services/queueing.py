@@ -19,6 +19,7 @@ from callcenter.domain.calls import (
     LegState,
     OfferReason,
     OfferState,
+    next_leg_state,
 )
 from callcenter.domain.commands import CommandKind
 from callcenter.domain.recordings import RecordingKind
@@ -147,6 +148,8 @@ def accept_offer(session: Session, offer_id: str, *, carrier_call_sid: str, now:
     )
     if not changed_one(result):
         return False
+    leg.state = next_leg_state(leg.state, LegState.IN_PROGRESS)
+    leg.answered_at = leg.answered_at or now
     call.accepted_offer_id = offer.id
     call.receptionist_id = offer.receptionist_id
     call.check_at = now + timedelta(seconds=lifecycle.CHECK_SOON_SECONDS + JOIN_WITHIN_SECONDS)
@@ -193,8 +196,11 @@ def ringing(session: Session, offer: Offer, *, voice: VoiceSettings, now: dateti
 
 
 def leg_ended(session: Session, offer: Offer, call: Call, leg: CallLeg, *, now: datetime) -> None:
-    """The softphone's leg is over while the offer was open: what that means for the offer."""
-    if offer.state not in OPEN_OFFER_STATES:
+    """The softphone's leg is over: what that means for the offer. One that ran out meanwhile is judged once more,
+    because she may have declined in time and the report of it was late."""
+    if _ran_out_after(offer, leg):
+        receptionists.undo_break(session, offer.receptionist_id, set_at=offer.ended_at or now, now=now)
+    elif offer.state not in OPEN_OFFER_STATES:
         return
     rang_seconds = ((leg.ended_at or now) - leg.started_at).total_seconds()
     if leg.state == LegState.NO_ANSWER and rang_seconds < UNREACHABLE_WITHIN_SECONDS:
@@ -206,6 +212,11 @@ def leg_ended(session: Session, offer: Offer, call: Call, leg: CallLeg, *, now: 
     else:
         state, reason = OfferState.DECLINED, OfferReason.REJECTED
     lifecycle.close_offer(session, offer, call, state, reason, now=now)
+
+
+def _ran_out_after(offer: Offer, leg: CallLeg) -> bool:
+    ran_out = offer.state == OfferState.MISSED and offer.reason == OfferReason.NO_ANSWER
+    return ran_out and bool(leg.ended_at and offer.ended_at and leg.ended_at < offer.ended_at)
 
 
 def overdue_offers(session: Session, *, now: datetime) -> list[str]:

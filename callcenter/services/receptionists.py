@@ -127,6 +127,21 @@ def release(
     )
 
 
+def undo_break(session: Session, user_id: str, *, set_at: datetime, now: datetime) -> None:
+    """Take back the break that was set for her at ``set_at``, unless she has chosen something since."""
+    session.execute(
+        update(Receptionist)
+        .where(
+            Receptionist.user_id == user_id,
+            Receptionist.presence == Presence.ON_BREAK,
+            Receptionist.presence_reason == "missed_offer",
+            Receptionist.presence_changed_at == set_at,
+        )
+        .values(presence=Presence.AVAILABLE, presence_reason=None, presence_changed_at=now)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def start_wrap_up(session: Session, user_id: str, *, call_id: str, voice: VoiceSettings, now: datetime) -> None:
     """The talk is over: she has ``wrap_up_seconds`` to file the outcome."""
     session.execute(

@@ -73,7 +73,7 @@ def verify_call(job: Job) -> Later | None:
     elif state == CallState.CONNECTED:
         _verify_talk(job, sid)
     elif offer_id is not None:
-        settle_join(job, offer_id)
+        settle_join(job, offer_id)  # too early to tell: CHECK_JOIN looks again
     return None
 
 

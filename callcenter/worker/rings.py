@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -17,7 +17,7 @@ from callcenter.domain.calls import (
     OfferReason,
     OfferState,
 )
-from callcenter.domain.commands import CommandKind
+from callcenter.domain.commands import CommandKind, CommandState
 from callcenter.domain.events import LegReport
 from callcenter.errors import CarrierNotFound, CarrierRefused, CarrierUnavailable
 from callcenter.models import Call, CallLeg, CarrierCommand, Offer, User
@@ -168,36 +168,47 @@ def _back_to_front(job: Job, offer_id: str) -> bool:
 
 
 def check_join(job: Job) -> Later | None:
-    """Five seconds after acceptance the caller must be in the conference."""
-    settle_join(job, job.subject_id)
-    return None
+    """JOIN_WITHIN_SECONDS after the caller was sent to the conference they must be there."""
+    return settle_join(job, job.subject_id)
 
 
-def settle_join(job: Job, offer_id: str) -> None:
+def settle_join(job: Job, offer_id: str) -> Later | None:
     """Find out what became of a caller on the way to the receptionist who accepted. If the join event was lost it is
     made up for; if the caller is gone the call is over; if the receptionist is gone, or the caller still elsewhere
-    after JOIN_WITHIN_SECONDS, the call is offered again."""
+    after JOIN_WITHIN_SECONDS, the call is offered again. Later when it is too early to tell."""
     with reading(job.engine) as session:
         call = session.get_one(Call, job.call_id)
         if call.state != CallState.QUEUED or call.accepted_offer_id != offer_id or call.carrier_call_sid is None:
-            return
+            return None
         sid, conference_sid, name = call.carrier_call_sid, call.carrier_conference_sid, conference_name(call)
-        accepted_at = session.get_one(Offer, offer_id).ended_at
+        overdue = _is_overdue(session, offer_id, job.now())
         hers = [leg.carrier_call_sid for leg in legs_of_offer(session, offer_id) if leg.carrier_call_sid]
-    overdue = accepted_at is None or job.now() >= accepted_at + timedelta(seconds=JOIN_WITHIN_SECONDS)
     alone = overdue or all(look_up(job, leg).state in ENDED_LEG_STATES for leg in hers)
     conference_sid = conference_sid or job.carrier.conference(name)
     inside = {who.carrier_call_sid for who in job.carrier.participants(conference_sid)} if conference_sid else set()
     if sid in inside:
         _has_joined(job, offer_id, conference_sid, lost=alone and inside == {sid})
-        return
+        return None
     report = look_up(job, sid)
     if report.state in ENDED_LEG_STATES:
         caller_is_gone(job, report)
-    elif not alone or not _back_to_front(job, offer_id):
-        return  # on the way, or just arrived
+    elif not alone:
+        return Later(1)
+    elif not _back_to_front(job, offer_id):
+        return None  # has just arrived
     if conference_sid is not None:
         job.carrier.end_conference(conference_sid)
+    return None
+
+
+def _is_overdue(session: Session, offer_id: str, now: datetime) -> bool:
+    """Counted from the dequeue: a worker that was away has sent the caller only now."""
+    connecting = session.scalar(
+        select(CarrierCommand).where(CarrierCommand.kind == CommandKind.CONNECT, CarrierCommand.subject_id == offer_id)
+    )
+    if connecting is None or connecting.state == CommandState.FAILED:
+        return True
+    return connecting.finished_at is not None and now >= connecting.finished_at + timedelta(seconds=JOIN_WITHIN_SECONDS)
 
 
 def _has_joined(job: Job, offer_id: str, conference_sid: str | None, *, lost: bool) -> None:
