@@ -178,7 +178,9 @@ class World:
         )
 
     def out_of_queue(self, place: Place, *, hung_up: bool) -> tuple[Step, Place]:
-        return self.next_step(place)
+        if not hung_up:
+            return self.next_step(place)
+        return self._asks(lambda session: calls.left_line(session, place.call_id, now=clock.now()), place)
 
     def message(self, place: Place, seconds: int) -> tuple[Step, Place]:
         return self._asks(

@@ -69,7 +69,7 @@ def queued(call_id: str, turn: str) -> Response:
     """The caller is out of the queue, whatever the reason."""
     end = callbacks.parse_queue_end(the_fields())
     if end is QueueEnd.GONE:
-        return document(the_door().twiml.write(SayAndHangUp()))
+        return _about_call(lambda session, place, common: calls.left_line(session, place[0], now=common["now"]))
     if end is QueueEnd.FAILED:
         # Asking for the next step would greet the caller and try the same queue again, without end.
         log("webhooks").error("queue_failed", call_id=call_id)

@@ -129,13 +129,14 @@ def _greeting(session: Session, call: Call, voice: VoiceSettings) -> tuple[str, 
 
 
 def _recording_to_start(session: Session, call: Call) -> str | None:
-    """The recording this document should start, from the refusal flag as it is at this moment."""
+    """The recording this document should start, from the refusal flag as it is at this moment. One of an earlier turn
+    may run already, though nobody has told us; whether it does is asked after the join (ENSURE_RECORDING)."""
     if not recordings.wanted(call):
         return None
     recording = recordings.live(session, call.id, RecordingKind.CONVERSATION)
-    if recording is None or recording.state != RecordingState.STARTING or recording.carrier_recording_sid is not None:
+    if recording is None or recording.turn != call.turn or recording.carrier_recording_sid is not None:
         return None
-    return recording.id
+    return recording.id if recording.state == RecordingState.STARTING else None
 
 
 def _message_step(session: Session, call: Call, *, voice: VoiceSettings, now: datetime) -> Step:
@@ -255,6 +256,12 @@ def receptionist_step(
 
 def receptionist_next(session: Session, offer_id: str, *, voice: VoiceSettings, now: datetime) -> Step:
     """Her leg has left the conference: there is nothing more to do on it."""
+    return SayAndHangUp()
+
+
+def left_line(session: Session, call_id: str, *, now: datetime) -> SayAndHangUp:
+    """The carrier says that the caller hung up in the queue; when that was, its status callback tells, or we ask."""
+    lifecycle.check_soon(locked(session, call_id), now)
     return SayAndHangUp()
 
 
