@@ -215,8 +215,9 @@ def leg_ended(session: Session, offer: Offer, call: Call, leg: CallLeg, *, now: 
 
 
 def _ran_out_after(offer: Offer, leg: CallLeg) -> bool:
-    ran_out = offer.state == OfferState.MISSED and offer.reason == OfferReason.NO_ANSWER
-    return ran_out and bool(leg.ended_at and offer.ended_at and leg.ended_at < offer.ended_at)
+    missed = offer.state == OfferState.MISSED and offer.reason == OfferReason.NO_ANSWER
+    never_rang = offer.state == OfferState.FAILED and leg.answered_at is None
+    return (missed or never_rang) and bool(leg.ended_at and offer.ended_at and leg.ended_at < offer.ended_at)
 
 
 def overdue_offers(session: Session, *, now: datetime) -> list[str]:
