@@ -236,7 +236,7 @@ def in_order(fresh_engine: FreshEngine, story: Story) -> dict[str, Any]:
 
 
 def compare(fresh_engine: FreshEngine, story: Story, data: st.DataObject, fates: tuple[Fate, ...]) -> None:
-    """Play the story with fates as they come, and compare."""
+    """Play the story with fates as they come, and compare. (How many examples: see ``examples``.)"""
     expected = in_order(fresh_engine, story)
     with clock_at_now(), fresh_engine() as engine:
         world = World(
@@ -254,7 +254,7 @@ def examples(number: int) -> Callable[[Any], Any]:
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
-@examples(12)
+@examples(8)
 @given(data=st.data())
 def test_late_repeated_and_reordered_notifications_change_nothing(
     fresh_engine: FreshEngine, story: Story, data: st.DataObject
@@ -262,8 +262,11 @@ def test_late_repeated_and_reordered_notifications_change_nothing(
     compare(fresh_engine, story, data, IN_TIME + REPEATED)
 
 
-@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
-@examples(12)
+# Of a talk that was over at once and whose joins and leaves were all lost, nobody knows any more.
+@pytest.mark.parametrize(
+    "story", [story for story in STORIES if story is not answered_and_over_at_once], ids=lambda story: story.__name__
+)
+@examples(8)
 @given(data=st.data())
 def test_what_lost_notifications_would_have_told_is_found_out_by_asking(
     fresh_engine: FreshEngine, story: Story, data: st.DataObject
