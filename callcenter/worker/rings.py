@@ -35,12 +35,14 @@ LOOK_BACK_SECONDS = 5
 
 def ring(job: Job) -> Later | None:
     """Ring the softphone of a pending offer. A create whose answer was lost is looked up before it is repeated."""
-    with reading(job.engine) as session:
+    with transaction(job.engine, wake=False) as session:
         offer = session.get_one(Offer, job.subject_id)
         call = session.get_one(Call, offer.call_id)
         legs = legs_of_offer(session, offer.id)
         if offer.state != OfferState.PENDING or any(leg.carrier_call_sid for leg in legs):
             return None
+        for unbound in legs:
+            unbound.started_at = job.now()  # how long she was really rung tells "unreachable" from "missed"
         identity = session.get_one(User, offer.receptionist_id).identity
         from_number, turn, created_at = call.to_number, offer.turn, offer.created_at
     sid = None
