@@ -16,6 +16,11 @@ from callcenter.worker.rings import end_leg, look_up, settle_join
 REPLAY_MARGIN_SECONDS = 5
 """A call that was over this long before its row was created never rang us: the request was a replay."""
 
+OUTSIDE_SECONDS = 5
+OUTSIDE_TRIES = 6
+"""A caller who is not in the conference has most likely just hung up: the carrier's view of calls lags behind. Half a
+minute later they count as left alone."""
+
 
 def move_on(job: Job) -> Later | None:
     """Make the caller's leg ask for its next step, wherever it is: in the queue or left alone in a conference."""
@@ -71,7 +76,7 @@ def verify_call(job: Job) -> Later | None:
     if report.state in ENDED_LEG_STATES:
         _settle(job, report)
     elif state == CallState.CONNECTED:
-        _verify_talk(job, sid)
+        return _verify_talk(job, sid)
     elif offer_id is not None:
         settle_join(job, offer_id)  # too early to tell: CHECK_JOIN looks again
     return None
@@ -84,7 +89,9 @@ def _settle(job: Job, report: LegReport) -> None:
     now = job.now()
     with transaction(job.engine) as session:
         call = locked(session, job.call_id)
-        never_here = call.state == CallState.RINGING and call.queued_at is None
+        # Out of hours a caller is sent to the message at once, without a queue.
+        greeted_only = call.state in (CallState.RINGING, CallState.LEAVING_MESSAGE) and call.queued_at is None
+        never_here = greeted_only and not call.message_recorded
         over_before = report.at is None or report.at < call.started_at - timedelta(seconds=REPLAY_MARGIN_SECONDS)
         if never_here and over_before:
             replays.remove(session, call, now=now)
@@ -94,7 +101,7 @@ def _settle(job: Job, report: LegReport) -> None:
         recordings.ask_about_live(session, call, now=now, delay_seconds=recordings.CHECK_AFTER_LOSS_SECONDS)
 
 
-def _verify_talk(job: Job, sid: str) -> None:
+def _verify_talk(job: Job, sid: str) -> Later | None:
     """The caller is on the line: is the receptionist still with them?"""
     with reading(job.engine) as session:
         call = session.get_one(Call, job.call_id)
@@ -102,15 +109,18 @@ def _verify_talk(job: Job, sid: str) -> None:
         hanging_up = call.hang_up_requested_at is not None
     if hanging_up:
         job.carrier.end_call(sid)
-        return
+        return None
     conference_sid = conference_sid or job.carrier.conference(name)
     inside = {p.carrier_call_sid for p in job.carrier.participants(conference_sid)} if conference_sid else set()
     if offer_id is None or inside - {sid}:
-        return
+        return None
+    if sid not in inside and job.attempts < OUTSIDE_TRIES:
+        return Later(OUTSIDE_SECONDS)
     with transaction(job.engine) as session:
         call = locked(session, job.call_id)
         offer = session.get_one(Offer, offer_id)
         lifecycle.receptionist_left(session, call, offer, at=job.now(), now=job.now())
+    return None
 
 
 def sweep_legs(job: Job) -> Later | None:
