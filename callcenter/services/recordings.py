@@ -210,8 +210,13 @@ def _ended(session: Session, recording: Recording, call: Call, report: Recording
 
 
 def call_ended(session: Session, call: Call, *, now: datetime) -> None:
-    """The call is over: a recording whose last callback does not come is asked about."""
+    """The call is over: a recording whose last callback does not come is asked about, and so is one that was refused
+    before it was known by name, because it may have started after all."""
     ask_about_live(session, call, now=now, delay_seconds=CHECK_AFTER_END_SECONDS)
+    for recording in of_call(session, call.id):
+        if recording.state == RecordingState.REFUSED and recording.carrier_recording_sid is None:
+            delay = CHECK_AFTER_LOSS_SECONDS
+            tell(session, CommandKind.SYNC_RECORDING, call, recording.id, now=now, delay_seconds=delay)
 
 
 def ask_about_live(session: Session, call: Call, *, now: datetime, delay_seconds: float) -> None:
