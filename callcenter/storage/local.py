@@ -47,6 +47,8 @@ class LocalRecordingStore:
                     os.fsync(file.fileno())
             with _mapped():
                 part.replace(path)
+                for leftover in set(self._traces(key)) - {path}:  # of a put that was killed: half a talk stays nowhere
+                    leftover.unlink(missing_ok=True)
                 _sync(path.parent)
         finally:
             part.unlink(missing_ok=True)

@@ -152,6 +152,15 @@ def test_a_key_that_nobody_made_is_refused(store: RecordingStore, key: str) -> N
     assert isinstance(store.delete([key])[key], StoreRefused)
 
 
+def test_what_a_killed_put_left_in_the_directory_goes_with_the_next_put(tmp_path: Path) -> None:
+    killed = tmp_path / f".a1.{'0' * 16}.part"
+    killed.write_bytes(b"half a ta")
+    store = LocalRecordingStore(tmp_path)
+    store.put("a1", [b"a whole talk"])
+    assert store.versions("a1") == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["a1"]
+
+
 def test_a_working_store_has_no_complaint(store: RecordingStore) -> None:
     assert store.check() is None
 
