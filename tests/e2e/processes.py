@@ -1,5 +1,6 @@
-"""Who is running below a process, as Linux tells it."""
+"""Who is running below a process, as Linux tells it, and who listens."""
 
+import socket
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -26,6 +27,12 @@ def command_line(pid: int) -> str:
         return (PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode()
     except OSError:
         return ""
+
+
+def listens(port: int) -> bool:
+    """Whether somebody answers on a port of this machine."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _all() -> list[int]:

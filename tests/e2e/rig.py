@@ -28,7 +28,7 @@ from callcenter.domain.recordings import LIVE_RECORDING_STATES, RecordingState
 from callcenter.models import Call, Receptionist, Recording, User
 from callcenter.services.access import create_api_key
 from tests.cast import Cast, create_cast
-from tests.e2e.processes import below, command_line
+from tests.e2e.processes import below, command_line, listens
 from tests.factories import create_receptionist
 
 SPEED = 4.0
@@ -66,6 +66,11 @@ class Rig:
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
+    def store(self) -> Path:
+        """The directory of the recordings."""
+        return self.directory / "var" / "recordings"
+
+    @property
     def web(self) -> str:
         """Address of door and web."""
         return f"http://127.0.0.1:{self.port}"
@@ -81,7 +86,7 @@ class Rig:
             "PORT": str(self.port),
             "DATABASE_URL": self.database_url,
             "CALLCENTER_STATE_DIR": str(self.directory / "var"),
-            "RECORDINGS_URL": f"file://{self.directory / 'var' / 'recordings'}",
+            "RECORDINGS_URL": f"file://{self.store}",
             "CALLCENTER_CONFIG": str(self.directory / "twilio_config.yaml"),
             "TWILIO_API_BASE_URL": f"http://127.0.0.1:{self.simulator_port}",
             "TWILIO_ACCOUNT_SID": SIMULATOR_ACCOUNT_SID,
@@ -114,12 +119,17 @@ class Rig:
         self.processes["serve"].kill()
         self.processes["serve"].wait()
         self.until("the children are gone", lambda: not any(map(command_line, family)), seconds=30)
-        assert not _listens(self.port)
+        assert not listens(self.port)
 
-    def child(self, command: str) -> int:
-        """The process that ``serve`` runs for a command of its own: http, worker, retention."""
+    def child(self, command: str) -> int | None:
+        """The process that ``serve`` runs for a command of its own (http, worker, retention), while there is one."""
         family = below(self.processes["serve"].pid)
-        return min(pid for pid, line in family.items() if line.split()[3:4] == [command])
+        return min((pid for pid, line in family.items() if line.split()[3:4] == [command]), default=None)
+
+    def kill_child(self, command: str) -> None:
+        """kill -9 of one process of ours; ``serve`` starts another."""
+        if (pid := self.child(command)) is not None:
+            os.kill(pid, signal.SIGKILL)
 
     def start_simulator(self) -> None:
         """Start the carrier and point the clinics' numbers at our door."""
@@ -148,9 +158,9 @@ class Rig:
             except subprocess.TimeoutExpired:
                 process.kill()
 
-    def put(self, what: str, body: Any) -> Any:
+    def put(self, what: str, body: Any, method: str = "PUT") -> Any:
         """Change something at the simulator."""
-        answer = requests.put(f"{self.control}/{what}", json=body, timeout=10)
+        answer = requests.request(method, f"{self.control}/{what}", json=body, timeout=10)
         assert answer.ok, answer.text
         return answer.json()
 
@@ -167,9 +177,7 @@ class Rig:
     def dial(self, scenario: str | None = None, **inline: Any) -> str:
         """A caller rings the hill clinic; answers the leg's SID."""
         body = {"to": self.cast.hill.number, **({"scenario": scenario} if scenario else {}), **inline}
-        answer = requests.post(f"{self.control}/calls", json=body, timeout=10)
-        assert answer.ok, answer.text
-        return str(answer.json()["sid"])
+        return str(self.put("calls", body, "POST")["sid"])
 
     def phone(self, sid: str) -> dict[str, Any]:
         """What the caller's telephone knows of a call."""
@@ -200,8 +208,7 @@ class Rig:
 
     def stored_objects(self) -> list[str]:
         """The keys of what is in the store; a put that was broken off is no object."""
-        root = self.directory / "var" / "recordings"
-        return sorted(file.name for file in root.rglob("*") if file.is_file() and not file.name.startswith("."))
+        return sorted(file.name for file in self.store.rglob("*") if file.is_file() and not file.name.startswith("."))
 
     def until_state(self, sid: str, state: CallState, *, turn: int = 1, seconds: float = 40) -> Call:
         """Wait for a state of a call."""
@@ -249,11 +256,6 @@ class Rig:
         return "\n".join(f"--- {log.name}\n{log.read_text()[-3000:]}" for log in sorted(self.directory.glob("*.log")))
 
 
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 @contextmanager
 def installation(
     directory: Path, database_url: str, *, extra_receptionists: int = 0, speed: float = SPEED, **voice: Any
@@ -289,11 +291,8 @@ def installation(
 def _beat(engine: Engine, at_home: threading.Event) -> None:
     """Every softphone shows signs of life, and whoever was set on a break comes back."""
     while not at_home.is_set():
+        came_back = update(Receptionist).where(Receptionist.presence_reason.in_(("missed_offer", "unreachable")))
         with transaction(engine) as session:
             session.execute(update(Receptionist).values(heartbeat_at=clock.now()))
-            session.execute(
-                update(Receptionist)
-                .where(Receptionist.presence_reason.in_(("missed_offer", "unreachable")))
-                .values(presence=Presence.AVAILABLE, presence_reason=None)
-            )
+            session.execute(came_back.values(presence=Presence.AVAILABLE, presence_reason=None))
         at_home.wait(3)
