@@ -86,8 +86,9 @@ class Media:
 class Carrier(Protocol):
     """The telephone carrier's REST side.
 
-    Errors of every method: CarrierUnavailable (try again), CarrierNotFound (unknown or over: 404, 20404, 21220),
-    CarrierRefused (final). URLs and names are made from ids by the implementation. No method retries by itself.
+    Errors of every method: CarrierUnavailable (try again), CarrierNotFound (unknown: 404 with 20404; or, where
+    something is to be changed, over: 21220, 16022), CarrierRefused (final). URLs and names are made from ids by the
+    implementation. No method retries by itself.
     """
 
     def ring(

@@ -20,8 +20,11 @@ _silent = logging.getLogger("twilio.http_client")
 _silent.setLevel(logging.WARNING)  # below that it writes numbers and addresses
 
 
-OVER = frozenset({20404, 21220, 16022})
-"""Unknown, not in progress any more, conference gone: for every removal the wanted state."""
+UNKNOWN = 20404
+"""With status 404 the carrier's own word that it has no such thing. A 404 without it comes from somewhere else, a proxy
+or a wrong address, and is no proof that anything is gone (R6)."""
+OVER = frozenset({21220, 16022})
+"""Not in progress any more, conference gone: who wants to change it finds it over. It may be there all the same."""
 NOT_YET = frozenset({20009, 20162, 20409, 20429})
 """Not finished yet, changed at the same moment, too many at once: the same request succeeds later."""
 NOT_FINISHED = 20009
@@ -50,17 +53,19 @@ class RestHttpClient(TwilioHttpClient):  # type: ignore[misc] # the library brin
         check_available(response.status_code, response.headers)
         body = _read(response.text)
         if response.status_code >= 400:
-            raise refusal(response.status_code, body.get("code") if isinstance(body, dict) else None)
+            code = body.get("code") if isinstance(body, dict) else None
+            raise refusal(response.status_code, code, changing=method.upper() == "POST")
         if response.text and body is None:
             raise CarrierUnavailable("The carrier's answer could not be read.", status=response.status_code)
         return response
 
 
-def refusal(status: int, code: Any) -> CarrierError:
-    """What a 4xx with the carrier's own error code means for us."""
+def refusal(status: int, code: Any, *, changing: bool) -> CarrierError:
+    """What a 4xx with the carrier's own error code means for us. Only a request ``changing`` something may be told that
+    it is over; a look-up or a deletion is answered by its being there or not."""
     number = int(code) if str(code or "").isdecimal() else None
     message = f"The carrier refused (status {status}, code {number})."
-    if status == 404 or number in OVER:
+    if (status == 404 and number == UNKNOWN) or (changing and number in OVER):
         return CarrierNotFound(message, carrier_code=number, status=status)
     if status == 412 or number in NOT_YET:
         wait = NOT_FINISHED_SECONDS if number == NOT_FINISHED else None

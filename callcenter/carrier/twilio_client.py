@@ -142,7 +142,7 @@ class TwilioCarrier:
         return self._media.open(carrier_recording_sid, channels=channels)
 
     def delete_recording(self, carrier_recording_sid: str) -> None:
-        """See ``ports.Carrier``."""
+        """See ``ports.Carrier``. Only 404 with 20404 says that it is gone; whatever else is refused leaves it due."""
         self._client.recordings(carrier_recording_sid).delete()
 
     def check(self) -> str | None:

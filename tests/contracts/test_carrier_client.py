@@ -172,8 +172,9 @@ def test_a_recording_is_downloaded_on_two_channels_and_deleted(world: World) -> 
         assert file.getnchannels() == 2
     world.carrier.delete_recording(told["RecordingSid"])
     for gone in (world.carrier.delete_recording, world.carrier.recording):
-        with pytest.raises(CarrierNotFound):
+        with pytest.raises(CarrierNotFound) as proof:
             gone(told["RecordingSid"])
+        assert (proof.value.status, proof.value.carrier_code) == (404, 20404)
     with pytest.raises(CarrierNotFound):
         world.carrier.open_media(told["RecordingSid"], channels=2)
 
