@@ -49,10 +49,15 @@ def test_a_crash_in_the_middle_of_calls_neither_breaks_them_nor_hides_their_end(
         for sid in (leaver, talker):
             rig.until_state(sid, CallState.CONNECTED)
             rig.until_recorded(sid)
+        waiter = rig.dial(steps=STAY)
+        rig.until_state(waiter, CallState.QUEUED)
         rig.kill_serve()
         _hang_up(rig, leaver)
+        rig.until("the carrier has given the waiting caller up", lambda: not rig.phone(waiter)["live"], seconds=60)
         rig.start_serve()
 
+        waited = rig.until_settled(waiter)
+        assert (waited.outcome, waited.connected_at, rig.recordings(waiter)) == (Outcome.ABANDONED, None, [])
         left = rig.until_settled(leaver)
         assert (left.outcome, left.ended_by, left.turn) == (Outcome.ANSWERED, EndedBy.CALLER, 1)
         hung_up_at = datetime.fromisoformat(rig.phone(leaver)["ended_at"])
@@ -68,7 +73,7 @@ def test_a_crash_in_the_middle_of_calls_neither_breaks_them_nor_hides_their_end(
         assert (talked.outcome, talked.ended_by, talked.turn) == (Outcome.ANSWERED, EndedBy.RECEPTIONIST, 1)
 
         with reading(rig.engine) as session:
-            assert session.scalar(select(func.count()).select_from(Call)) == 2
+            assert session.scalar(select(func.count()).select_from(Call)) == 3
         _recordings_are_kept_once(rig, leaver, talker)
 
 
