@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
+from callcenter.domain.phone_numbers import caller_number
 from callcenter.errors import BadInput
 
 LONGEST_EMAIL = 254
@@ -11,7 +12,9 @@ LONGEST_EMAIL = 254
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """They make a text read differently from what it says."""
 _FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cs", "Cn", "Co", "Zl", "Zp"})
-_DIGIT_GROUPS = re.compile(r"[0-9]+(?:[ \t\n./\-\u2010-\u2015]{1,3}[0-9]+)*")
+_DIGIT_GROUPS = re.compile(r"[0-9]+(?:[\W_]{1,5}[0-9]+)*")
+"""Digits with up to five signs that are neither letter nor digit between them."""
+_E164 = re.compile(r"(?<!\w)\+[0-9]{5,15}(?!\d)")
 _CARD_DIGITS = range(13, 20)
 _EMAIL = re.compile(
     r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
@@ -44,22 +47,29 @@ def clean_optional_text(value: str | None, *, field: str, limit: int, lines: boo
 
 
 def clean_email(value: str, *, field: str = "The email address") -> str:
-    """A lower-case address of the usual shape, or BadInput."""
+    """A lower-case address of the usual shape, or BadInput, also for one that holds a card number (P38)."""
     address = value.strip()
     if len(address) > LONGEST_EMAIL or not _EMAIL.fullmatch(address):
         raise BadInput(f"{field} must look like name@example.org and have at most {LONGEST_EMAIL} characters.")
+    if holds_card_number(address):
+        raise BadInput(f"{field} must not contain a card number.")
     return address.lower()
 
 
 def holds_card_number(text: str) -> bool:
-    """Whether whole groups of digits, also with spaces, dots or dashes between them, make 13 to 19 digits that pass
-    the card check (P38)."""
-    plain = unicodedata.normalize("NFKC", "".join(_plain_digit(character) for character in text))
+    """Whether whole groups of digits, with or without signs between them, make 13 to 19 digits that pass the card
+    check (P38). Telephone numbers in E.164 count as words: one in ten would pass the check by chance."""
+    visible = (_plain_digit(character) for character in text if unicodedata.category(character) != "Cf")
+    plain = _E164.sub(_word_for_number, unicodedata.normalize("NFKC", "".join(visible)))
     return any(_passes_card_check(digits) for run in _DIGIT_GROUPS.findall(plain) for digits in _candidates(run))
 
 
 def _plain_digit(character: str) -> str:
     return str(unicodedata.decimal(character)) if character.isdecimal() else character
+
+
+def _word_for_number(found: re.Match[str]) -> str:
+    return found.group() if caller_number(found.group()) is None else "number"
 
 
 def _candidates(run: str) -> Iterator[str]:

@@ -45,7 +45,10 @@ def test_an_optional_text_may_be_missing(blank: str | None) -> None:
 
 CARDS = ["4111111111111111", "4111 1111 1111 1111", "4111-1111-1111-1111", "4111.1111.1111.1111", "378282246310005",
          "3782 822463 10005", "5555 5555 5555 4444", "6011111111111117", "4222222222222", "4111  1111 – 1111  1111",
-         "４１１１１１１１１１１１１１１１"]  # fmt: skip
+         "４１１１１１１１１１１１１１１１", "4111\u200b1111\u200b1111\u200b1111", "4111\u00ad1111\u00ad1111\u00ad1111",
+         "4111_1111_1111_1111", "4111,1111,1111,1111", "4111:1111:1111:1111", "4111|1111|1111|1111",
+         "4111\u22121111\u22121111\u22121111", "4111 - - 1111 - - 1111 - - 1111", "4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1",
+         "4\u200b11111111111111\u00ad1", "+4111111111111111", "+4111 1111 1111 1111"]  # fmt: skip
 
 
 @pytest.mark.parametrize("card", CARDS)
@@ -70,6 +73,13 @@ def test_other_digits_are_allowed(text: str) -> None:
     assert clean_text(text, field="The note", limit=300) == text
 
 
+@pytest.mark.parametrize("number", ["+4915112345670", "+8613812345678", "+5511987654321", "+447700900123"])
+@pytest.mark.parametrize("around", ["{}", "ring {} at 14:30", "{}, 2026-03-02", "+447700900123 / {}"])
+def test_a_telephone_number_is_no_card_number(number: str, around: str) -> None:
+    text = around.format(number)
+    assert clean_text(text, field="The note", limit=300) == text
+
+
 @given(st.text(max_size=300))
 def test_no_text_makes_the_card_check_fail(text: str) -> None:
     assert holds_card_number(text) in (True, False)
@@ -85,4 +95,11 @@ def test_an_address_is_kept_in_small_letters() -> None:
 )  # fmt: skip
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(BadInput, match="must look like"):
+        clean_email(address)
+
+
+@pytest.mark.parametrize("address", ["4111111111111111@example.org", "ann.4111-1111-1111-1111@example.org",
+                                     "ann@4111111111111111.example.org"])  # fmt: skip
+def test_an_address_is_no_place_for_a_card_number(address: str) -> None:
+    with pytest.raises(BadInput, match="must not contain a card number"):
         clean_email(address)
