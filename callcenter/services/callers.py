@@ -31,7 +31,8 @@ def find_or_create_caller(
     """The caller of this clinic with this number and name, made when there is none. Raises BadInput.
 
     Somebody without a number is always a new caller: a name alone would join people who only share it. An email
-    address that is given replaces the one before.
+    address fills a gap and never replaces the one that is known: a correction is an edit of the caller, not a side
+    effect of a booking (P41).
     """
     name = clean_text(name, field="The caller's name", limit=120)
     e164 = phone_numbers.normalise(number, field="The caller's number") if number and number.strip() else None
@@ -39,7 +40,7 @@ def find_or_create_caller(
     caller = _find(session, clinic.id, name, e164)
     if caller is None:
         caller = _create(session, Caller(clinic_id=clinic.id, name=name, number=e164, email=address, created_at=now))
-    if address is not None and caller.email != address:
+    if address is not None and caller.email is None:
         caller.email = address
         caller.version += 1
     return caller

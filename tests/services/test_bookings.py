@@ -79,6 +79,13 @@ def test_people_who_share_a_number_are_different_callers(session: Session, hill:
     assert first.caller_id != second.caller_id
 
 
+def test_a_booking_fills_in_an_email_address_and_never_replaces_one(session: Session, hill: Staff) -> None:
+    caller = session.get_one(Caller, book(session, hill).caller_id)
+    for hour, given in enumerate(("ann@example.org", "somebody@example.org"), start=1):
+        book(session, hill, starts_at=TEN + timedelta(hours=hour), caller_email=given)
+    assert (caller.email, caller.version) == ("ann@example.org", 2)
+
+
 def test_callers_without_a_number_are_never_joined_by_name(session: Session, hill: Staff) -> None:
     first = book(session, hill, caller_number=None)
     second = book(session, hill, starts_at=TEN + timedelta(hours=1), caller_number=None)

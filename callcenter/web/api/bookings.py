@@ -64,7 +64,7 @@ class BookingInput(Input):
     starts_at: Moment = Field(description="On a multiple of five minutes.")
     caller_name: Text
     caller_number: Text | None = None
-    caller_email: Text | None = None
+    caller_email: Text | None = Field(None, description="Kept when the caller has none yet; never replaces another.")
     note: Text | None = None
 
 
