@@ -70,7 +70,9 @@ def list_calls(
             linked=linked,
         )
         page = call_log.list_calls(w.session, COMMAND_LINE, criteria, limit=limit, cursor=cursor, now=w.now)
-        w.log("calls.listed", "calls", None, criteria.clinic_id)
+        shown_ids = [call.id for call in page.items]
+        shown_of = {clinic.id} if clinic else call_log.clinics_of_calls(w.session, shown_ids)
+        w.log_list("calls.listed", "calls", shown_of)
     items = [_shown(call) for call in page.items]
     shown = [item | {"caller": item["from"]["display"]} for item in items]
     lines = table(shown, CALL_COLUMNS, nothing="There is no such call.")
@@ -101,10 +103,11 @@ def recordings() -> None:
 def list_recordings(call_id: str | None, limit: int, json_output: bool) -> None:
     """The newest recordings."""
     with work() as w:
-        if call_id is not None:
-            call_log.find_call(w.session, COMMAND_LINE, call_id)
-        items = [_shown(one) for one in call_log.list_recordings(w.session, COMMAND_LINE, call_id, limit=limit)]
-        w.log("recordings.listed", "recordings", None)
+        call = call_log.find_call(w.session, COMMAND_LINE, call_id) if call_id is not None else None
+        found = call_log.list_recordings(w.session, COMMAND_LINE, call_id, limit=limit)
+        items = [_shown(one) for one in found]
+        shown_of = {call.clinic_id} if call else call_log.clinics_of_calls(w.session, [one.call_id for one in found])
+        w.log_list("recordings.listed", "recordings", shown_of)
     lines = table(items, RECORDING_COLUMNS, nothing="There is no such recording.")
     emit({"items": items, "next": None}, json_output, lines)
 

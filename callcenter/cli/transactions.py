@@ -1,6 +1,6 @@
 """Transactions of commands: on the configured database, by the clock, as the operator of the machine."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,6 +31,11 @@ class Work:
             clinic_id=clinic_id,
             now=self.now,
         )
+
+    def log_list(self, action: str, subject_kind: str, clinic_ids: Iterable[str]) -> None:
+        """As ``log`` for a list: one entry in the log of each clinic whose data was shown."""
+        for clinic_id in sorted(clinic_ids):
+            self.log(action, subject_kind, None, clinic_id)
 
 
 @contextmanager

@@ -19,6 +19,8 @@ from callcenter.services.rows import find_row
 
 KEY_PREFIX = "cck_"
 LONGEST_KEY = 100
+KEY_ACTOR = "key:"
+"""What the actor id of a key begins with; the key's id follows."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,9 @@ def create_api_key(
 ) -> NewApiKey:
     """A new bearer key. Raises BadInput when role, clinics and user do not fit together.
 
-    A receptionist's key needs ``user`` and reaches only that receptionist; without clinics it reaches all of hers.
-    Every other key but the operator's needs at least one clinic; the operator's reaches all and takes none.
+    A receptionist's key needs ``user`` and reaches only that receptionist. The key of a user without clinics reaches
+    those that the user is assigned to now; which they are is written down, so that no key ever grows by itself. Every
+    other key but the operator's needs at least one clinic; the operator's reaches all and takes none.
     """
     name = clean_text(name, field="The name", limit=120)
     _check_fit(session, role, clinics, user)
@@ -49,7 +52,10 @@ def create_api_key(
     row = ApiKey(name=name, key_hash=_hash(secret), role=role, user_id=user.id if user else None, created_at=now)
     session.add(row)
     session.flush()
-    session.add_all(ApiKeyClinic(api_key_id=row.id, clinic_id=clinic.id) for clinic in clinics)
+    reach = {clinic.id for clinic in clinics}
+    if user is not None and not reach:
+        reach = set(clinic_ids_of_user(session, user.id))
+    session.add_all(ApiKeyClinic(api_key_id=row.id, clinic_id=clinic_id) for clinic_id in reach)
     session.flush()
     return NewApiKey(row, secret)
 
@@ -60,17 +66,15 @@ def list_api_keys(session: Session) -> list[ApiKey]:
 
 
 def clinic_ids_of_key(session: Session, key: ApiKey) -> frozenset[str] | None:
-    """The clinics that a key reaches now; None means all.
+    """The clinics that a key reaches now; None means all (operators only).
 
-    A key of a user never reaches a clinic that the user is not assigned to (any more): P20.
+    They are those written down for it, and no others: a key for which none is left reaches nothing. A key of a user
+    never reaches a clinic that the user is not assigned to (any more): P20.
     """
     if key.role == Role.OPERATOR:
         return None
     own = frozenset(session.scalars(select(ApiKeyClinic.clinic_id).where(ApiKeyClinic.api_key_id == key.id)))
-    if key.user_id is None:
-        return own
-    assigned = clinic_ids_of_user(session, key.user_id)
-    return assigned & own if own else assigned
+    return own if key.user_id is None else own & clinic_ids_of_user(session, key.user_id)
 
 
 def clinic_ids_of_user(session: Session, user_id: str) -> frozenset[str]:
@@ -94,14 +98,26 @@ def actor_for_key(session: Session, secret: str) -> Actor | None:
     """Who stands behind a key, or None when it is unknown or revoked or its user is disabled."""
     if not secret.startswith(KEY_PREFIX) or len(secret) > LONGEST_KEY:
         return None
-    key = session.scalar(select(ApiKey).where(ApiKey.key_hash == _hash(secret), ApiKey.revoked_at.is_(None)))
-    if key is None:
+    return _actor_of_key(session, session.scalar(select(ApiKey).where(ApiKey.key_hash == _hash(secret))))
+
+
+def present_actor(session: Session, actor: Actor) -> Actor | None:
+    """The same actor with the rights of this moment, or None when key or user have ended since (P20).
+
+    For work that outlasts its request, such as a stream. Only keys last; whoever else acts is asked at every request.
+    """
+    key_id = actor.actor_id.removeprefix(KEY_ACTOR)
+    return _actor_of_key(session, session.get(ApiKey, key_id)) if key_id != actor.actor_id else None
+
+
+def _actor_of_key(session: Session, key: ApiKey | None) -> Actor | None:
+    if key is None or key.revoked_at is not None:
         return None
     if key.user_id is not None:
         user = session.get(User, key.user_id)
         if user is None or user.disabled_at is not None or user.role != key.role:
             return None
-    return Actor(f"key:{key.id}", key.role, clinic_ids_of_key(session, key), key.user_id)
+    return Actor(f"{KEY_ACTOR}{key.id}", key.role, clinic_ids_of_key(session, key), key.user_id)
 
 
 def in_view(actor: Actor, clinic_id: Any) -> ColumnElement[bool]:

@@ -1,6 +1,6 @@
 """Reading the call log: calls and recordings in an actor's view, as the contract shapes (P6, P19, P34, S12, S13)."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from callcenter.domain.calls import OPEN_OFFER_STATES, OfferState, Outcome
 from callcenter.domain.permissions import Actor
 from callcenter.domain.receptionists import Role
-from callcenter.errors import NotFound
+from callcenter.errors import Forbidden, NotFound
 from callcenter.models import BookingLink, Call, Caller, Offer, Recording, Search
 from callcenter.services.access import in_view
 from callcenter.services.call_shapes import shape_calls, shape_recordings
@@ -65,10 +65,19 @@ def find_call(session: Session, actor: Actor, call_id: str) -> Call:
     return call
 
 
+def find_handled_call(session: Session, actor: Actor, call_id: str) -> Call:
+    """As ``find_call``, for more than looking: of a call that was only offered to her, a receptionist has the sight
+    and nothing else until she answers it (P19). Raises NotFound and Forbidden."""
+    call = find_call(session, actor, call_id)
+    if _sees_own_calls_only(actor) and not _is_handled(session, actor, call):
+        raise Forbidden("This call was not answered by you; answer it first.")
+    return call
+
+
 def get_recording(session: Session, actor: Actor, recording_id: str) -> RecordingShape:
     """One recording of a call in view. Raises NotFound."""
     recording = find_recording(session, actor, recording_id)
-    return shape_recordings(session, [recording])[0]
+    return shape_recordings(session, actor, [recording])[0]
 
 
 def find_recording(session: Session, actor: Actor, recording_id: str) -> Recording:
@@ -88,7 +97,12 @@ def list_recordings(
     if call_id is not None:
         statement = statement.where(Recording.call_id == call_id)
     newest_first = statement.order_by(Recording.started_at.desc(), Recording.id.desc())
-    return shape_recordings(session, session.scalars(newest_first.limit(check_limit(limit))).all())
+    return shape_recordings(session, actor, session.scalars(newest_first.limit(check_limit(limit))).all())
+
+
+def clinics_of_calls(session: Session, call_ids: Collection[str]) -> set[str]:
+    """Ids of the clinics whose calls these are: each has an access log of its own (P21)."""
+    return set(session.scalars(select(Call.clinic_id).where(Call.id.in_(call_ids))))
 
 
 def remember_search(session: Session, actor: Actor, criteria: Criteria, *, now: datetime) -> Search:
@@ -127,16 +141,28 @@ def _plain(value: Any) -> Any:
 def _calls_in_view(actor: Actor) -> ColumnElement[bool]:
     """Calls of the actor's clinics; a receptionist's are those she handled or is being offered (P19)."""
     in_clinics = in_view(actor, Call.clinic_id)
-    if actor.role != Role.RECEPTIONIST or actor.unlimited:
+    if not _sees_own_calls_only(actor):
         return in_clinics
+    return and_(in_clinics, or_(_handled_by(actor), _offer_to(actor, *OPEN_OFFER_STATES)))
+
+
+def _is_handled(session: Session, actor: Actor, call: Call) -> bool:
+    return session.scalar(select(Call.id).where(Call.id == call.id, _handled_by(actor))) is not None
+
+
+def _sees_own_calls_only(actor: Actor) -> bool:
+    return actor.role == Role.RECEPTIONIST and not actor.unlimited
+
+
+def _handled_by(actor: Actor) -> ColumnElement[bool]:
+    """Calls that are with her, or that she answered in an earlier turn."""
     if actor.user_id is None:
         return false()
-    offered = exists().where(
-        Offer.call_id == Call.id,
-        Offer.receptionist_id == actor.user_id,
-        Offer.state.in_((*OPEN_OFFER_STATES, OfferState.ACCEPTED)),
-    )
-    return and_(in_clinics, or_(Call.receptionist_id == actor.user_id, offered))
+    return or_(Call.receptionist_id == actor.user_id, _offer_to(actor, OfferState.ACCEPTED))
+
+
+def _offer_to(actor: Actor, *states: OfferState) -> ColumnElement[bool]:
+    return exists().where(Offer.call_id == Call.id, Offer.receptionist_id == actor.user_id, Offer.state.in_(states))
 
 
 def _conditions(criteria: Criteria) -> Iterable[ColumnElement[bool]]:

@@ -11,7 +11,7 @@ from callcenter.domain.permissions import Actor
 from callcenter.domain.text_rules import clean_optional_text
 from callcenter.errors import BadInput, Conflict, NotFound
 from callcenter.models import Booking, BookingLink, Call
-from callcenter.services.call_log import find_call
+from callcenter.services.call_log import find_handled_call
 from callcenter.services.call_rows import locked
 from callcenter.services.receptionists import finish_wrap_up_of_call
 from callcenter.services.rows import find_row
@@ -25,9 +25,11 @@ def link_booking(
     """Say what a call did to a booking of the same clinic; saying it twice is the same link.
 
     Several links per call are normal. The call leaves the unlinked list, and takes the action as its disposition
-    unless it has a stronger one. Raises NotFound for a call that is not in view and a booking of another clinic.
+    unless it has a stronger one. Filing it this way ends the call's wrap-up too (design §4.8). Raises NotFound for a
+    call that is not in view and a booking of another clinic, Forbidden for a call that she was only offered, and
+    Conflict ``wrong_state`` for one whose personal details have been deleted.
     """
-    call = _locked_in_view(session, actor, call_id)
+    call = _locked_to_file(session, actor, call_id)
     booking = find_row(session, Booking, booking_id)
     if booking is None or booking.clinic_id != call.clinic_id:
         raise NotFound("There is no such booking.")
@@ -46,6 +48,7 @@ def link_booking(
         call.disposition = Disposition(action.value)
     call.needs_link = False
     session.flush()
+    finish_wrap_up_of_call(session, call.id, now=now)
     return link
 
 
@@ -54,10 +57,11 @@ def set_disposition(
 ) -> Call:
     """File the typed result of a call, which ends its wrap-up; it may be corrected by filing again.
 
-    Raises NotFound (not in view), BadInput (``other`` without a reason, unusable text) and Conflict
-    ``booking_link_required`` for booked, moved and cancelled without such a link (contract §6.4).
+    Raises NotFound (not in view), Forbidden (only offered to her), BadInput (``other`` without a reason, unusable
+    text), Conflict ``booking_link_required`` for booked, moved and cancelled without such a link (contract §6.4) and
+    Conflict ``wrong_state`` for a call whose personal details have been deleted.
     """
-    call = _locked_in_view(session, actor, call_id)
+    call = _locked_to_file(session, actor, call_id)
     reason = clean_optional_text(reason, field="The reason", limit=LONGEST_REASON)
     if disposition == Disposition.OTHER and reason is None:
         raise BadInput("The disposition other needs a reason.")
@@ -71,9 +75,15 @@ def set_disposition(
     return call
 
 
-def _locked_in_view(session: Session, actor: Actor, call_id: str) -> Call:
-    """The call, locked: its end decides about the unlinked list too, and the same link must not be made twice."""
-    return locked(session, find_call(session, actor, call_id).id)
+def _locked_to_file(session: Session, actor: Actor, call_id: str) -> Call:
+    """The call, locked: its end decides about the unlinked list too, and the same link must not be made twice.
+
+    A call is blanked only once, so what was written into it afterwards would stay for ever (P35).
+    """
+    call = locked(session, find_handled_call(session, actor, call_id).id)
+    if call.blanked_at is not None:
+        raise Conflict("The personal details of this call have been deleted; nothing can be added.", code="wrong_state")
+    return call
 
 
 def _has_link(session: Session, call_id: str, action: LinkAction) -> bool:

@@ -1,7 +1,7 @@
 """From rows to the contract's shapes: a page of calls takes a handful of queries, however many calls it has."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -20,19 +20,27 @@ from callcenter.services.shapes import (
     OfferShape,
     PauseShape,
     RecordingShape,
+    Shape,
     Timings,
 )
 
 PartOfCall = TypeVar("PartOfCall", CallLeg, Offer, BookingLink, CarrierEvent)
+AnyShape = TypeVar("AnyShape", bound=Shape)
 
 AS_IN_ROW = (
     *("id", "carrier_call_sid", "state", "outcome", "turn", "hold", "receptionist_id", "disposition"),
     *("started_at", "queued_at", "connected_at", "ended_at", "ended_by"),
 )
+MORE_THAN_IDS_AND_STATES = frozenset(
+    {"carrier_call_sid", "receptionist_id", "disposition", "reason", "action"}
+    | {"carrier_recording_sid", "duration_seconds", "size_bytes", "sha256"}
+)
+"""Fields of all shapes that are null for roles without READ_PERSONAL_DATA (design §6.6)."""
+NO_TIMINGS = Timings(wait_seconds=None, talk_seconds=None, hold_seconds=None, wrap_up_seconds=None)
 
 
 def shape_calls(session: Session, actor: Actor, calls: Sequence[Call], *, now: datetime) -> list[CallShape]:
-    """The calls with everything that hangs on them; who called is left out when the actor's role may not see it."""
+    """The calls with everything that hangs on them; roles without READ_PERSONAL_DATA see ids and states only."""
     ids = [call.id for call in calls]
     clinic_ids = {call.clinic_id for call in calls}
     of_clinics = session.execute(select(Clinic.id, Clinic.slug).where(Clinic.id.in_(clinic_ids)))
@@ -41,41 +49,49 @@ def shape_calls(session: Session, actor: Actor, calls: Sequence[Call], *, now: d
     offers = _parts(session, Offer, ids, Offer.created_at)
     links = _parts(session, BookingLink, ids, BookingLink.created_at)
     events = _parts(session, CarrierEvent, ids, CarrierEvent.received_at)
-    recordings = _recordings(session, ids)
+    recordings = _recordings(session, actor, ids)
     full = can(actor, Permission.READ_PERSONAL_DATA)
     return [
         CallShape(
             **_of_row(call, full=full, now=now),
             clinic=slugs[call.clinic_id],
             linked=call.disposition is not None or bool(links[call.id]),
-            legs=[LegShape.model_validate(leg) for leg in legs[call.id]],
-            offers=[OfferShape.model_validate(offer) for offer in offers[call.id]],
+            legs=[_part(LegShape, leg, full=full) for leg in legs[call.id]],
+            offers=[_part(OfferShape, offer, full=full) for offer in offers[call.id]],
             recordings=recordings[call.id],
-            booking_links=[BookingLinkShape.model_validate(link) for link in links[call.id]],
+            booking_links=[_part(BookingLinkShape, link, full=full) for link in links[call.id]],
             events=[EventShape.model_validate(event) for event in events[call.id]],
         )
         for call in calls
     ]
 
 
-def shape_recordings(session: Session, recordings: Sequence[Recording]) -> list[RecordingShape]:
-    """The recordings with their pauses."""
+def shape_recordings(session: Session, actor: Actor, recordings: Sequence[Recording]) -> list[RecordingShape]:
+    """The recordings with their pauses, as far as the actor's role may see them."""
     pauses: defaultdict[str, list[PauseShape]] = defaultdict(list)
     ids = [recording.id for recording in recordings]
     found = select(RecordingPause).where(RecordingPause.recording_id.in_(ids)).order_by(RecordingPause.from_at)
     for pause in session.scalars(found):
         pauses[pause.recording_id].append(PauseShape.model_validate(pause))
+    full = can(actor, Permission.READ_PERSONAL_DATA)
     own = RecordingShape.model_fields.keys() - {"pauses"}
     return [
-        RecordingShape(**{name: getattr(recording, name) for name in own}, pauses=pauses[recording.id])
-        for recording in recordings
+        RecordingShape(**_values(recording, own, full=full), pauses=pauses[recording.id]) for recording in recordings
     ]
 
 
-def _recordings(session: Session, call_ids: list[str]) -> dict[str, list[RecordingShape]]:
+def _part(shape: type[AnyShape], row: object, *, full: bool) -> AnyShape:
+    return shape(**_values(row, shape.model_fields, full=full))
+
+
+def _values(row: object, names: Iterable[str], *, full: bool) -> dict[str, Any]:
+    return {name: getattr(row, name) if full or name not in MORE_THAN_IDS_AND_STATES else None for name in names}
+
+
+def _recordings(session: Session, actor: Actor, call_ids: list[str]) -> dict[str, list[RecordingShape]]:
     found = select(Recording).where(Recording.call_id.in_(call_ids)).order_by(Recording.started_at, Recording.id)
     grouped: defaultdict[str, list[RecordingShape]] = defaultdict(list)
-    for recording in shape_recordings(session, session.scalars(found).all()):
+    for recording in shape_recordings(session, actor, session.scalars(found).all()):
         grouped[recording.call_id].append(recording)
     return grouped
 
@@ -90,12 +106,12 @@ def _parts(session: Session, kind: type[PartOfCall], call_ids: list[str], at: An
 
 def _of_row(call: Call, *, full: bool, now: datetime) -> dict[str, Any]:
     return {
-        **{name: getattr(call, name) for name in AS_IN_ROW},
+        **_values(call, AS_IN_ROW, full=full),
         "from": _caller_number(call, full=full),
         "to": call.to_number,
         "recording_refused": call.recording_refused_at is not None,
         "reason": call.disposition_reason if full else None,
-        "timings": _timings(call, now),
+        "timings": _timings(call, now) if full else NO_TIMINGS,
     }
 
 

@@ -12,8 +12,8 @@ from callcenter.domain.retention import is_audible
 from callcenter.errors import Conflict, Forbidden, Gone
 from callcenter.models import Clinic, Recording
 from callcenter.ports import RecordingStore
-from callcenter.services.access import record_access
-from callcenter.services.call_log import find_recording
+from callcenter.services.access import present_actor, record_access
+from callcenter.services.call_log import find_handled_call, find_recording
 
 NOT_YET = (
     RecordingState.STARTING,
@@ -22,6 +22,10 @@ NOT_YET = (
     RecordingState.COPYING,
     RecordingState.FAILED,
 )
+
+ASK_AGAIN_SECONDS = 5
+ASK_AGAIN_BYTES = 256 * 1024
+"""How much is heard at most before the right to hear it is asked for again (P20 allows 60 seconds)."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +41,10 @@ class Audio:
 def allow_listening(session: Session, actor: Actor, recording_id: str, purpose: Purpose, *, now: datetime) -> Audio:
     """Let the actor hear a recording for a purpose, and write that into the access log (P8, P21).
 
-    Raises NotFound (not in view), Forbidden ``purpose_not_allowed``, Conflict ``not_stored_yet`` and Gone.
+    Raises NotFound (not in view), Forbidden (``purpose_not_allowed``, or a call that she was only offered), Conflict
+    ``not_stored_yet`` and Gone.
     """
-    recording = find_recording(session, actor, recording_id)
-    clinic = session.get_one(Clinic, recording.clinic_id)
-    switches = ListeningSwitches(clinic.receptionists_may_listen, clinic.viewers_may_listen, clinic.training_allowed)
-    if not may_listen(actor, purpose, switches):
-        raise Forbidden(f"Your role may not listen to this recording for {purpose}.", code="purpose_not_allowed")
-    audio = _audible(recording, now)
+    recording, audio = _heard_by(session, actor, recording_id, purpose, now)
     record_access(
         session,
         actor,
@@ -58,6 +58,27 @@ def allow_listening(session: Session, actor: Actor, recording_id: str, purpose: 
     return audio
 
 
+def still_allowed(session: Session, actor: Actor, recording_id: str, purpose: Purpose, *, now: datetime) -> Audio:
+    """As ``allow_listening`` for somebody who is listening already: everything is asked again, from the key to the
+    recording's state, and nothing is written. Raises Gone when key or user have ended, and as above."""
+    present = present_actor(session, actor)
+    if present is None:
+        raise Gone("The right to listen has ended.")
+    return _heard_by(session, present, recording_id, purpose, now)[1]
+
+
+def _heard_by(
+    session: Session, actor: Actor, recording_id: str, purpose: Purpose, now: datetime
+) -> tuple[Recording, Audio]:
+    recording = find_recording(session, actor, recording_id)
+    find_handled_call(session, actor, recording.call_id)
+    clinic = session.get_one(Clinic, recording.clinic_id)
+    switches = ListeningSwitches(clinic.receptionists_may_listen, clinic.viewers_may_listen, clinic.training_allowed)
+    if not may_listen(actor, purpose, switches):
+        raise Forbidden(f"Your role may not listen to this recording for {purpose}.", code="purpose_not_allowed")
+    return recording, _audible(recording, now)
+
+
 def _audible(recording: Recording, now: datetime) -> Audio:
     if is_audible(recording.state, recording.expires_at, now, purge_wanted=recording.purge_wanted):
         return Audio(recording.id, recording.store_key, recording.size_bytes or 0, recording.expires_at)
@@ -67,14 +88,27 @@ def _audible(recording: Recording, now: datetime) -> Audio:
 
 
 def stream(
-    store: RecordingStore, audio: Audio, start: int, end: int, *, now: Callable[[], datetime]
+    store: RecordingStore,
+    audio: Audio,
+    start: int,
+    end: int,
+    *,
+    now: Callable[[], datetime],
+    ask_again: Callable[[], Audio],
 ) -> Iterator[bytes]:
-    """The bytes from ``start`` to ``end`` (inclusive), none of them after the recording's expiry.
+    """The bytes from ``start`` to ``end`` (inclusive), none of them after the recording's expiry (P28).
 
-    The store is asked before the first chunk is taken. Raises Gone in the middle when the recording expires: a broken
-    transfer is the only way left to say so.
+    ``ask_again`` answers the audio as it may be heard now, or raises: it is asked after every ASK_AGAIN_SECONDS and
+    every ASK_AGAIN_BYTES, so that a revoked right ends within both (P20). The store is asked before the first chunk is
+    taken. Raises Gone, or what ``ask_again`` raises, in the middle: a broken transfer is the only way left to say so.
     """
+    asked_at, unasked_bytes = now(), 0
     for chunk in store.read(audio.store_key, start, end):
-        if now() >= audio.expires_at:
+        moment = now()
+        # A clock that was set back must not make the last answer last longer.
+        if unasked_bytes >= ASK_AGAIN_BYTES or not 0 <= (moment - asked_at).total_seconds() < ASK_AGAIN_SECONDS:
+            audio, asked_at, unasked_bytes = ask_again(), moment, 0
+        if moment >= audio.expires_at:
             raise Gone("The recording has expired.")
+        unasked_bytes += len(chunk)
         yield chunk

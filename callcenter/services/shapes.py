@@ -1,5 +1,8 @@
 """Calls and recordings as the contract shows them (design §6.4), for the API and the command line alike.
 
+Roles that see ids and states only (design §6.6: the operator) find null for everything else: numbers, carrier ids, who
+handled a call and what came of it, checksums, spans and sizes.
+
 Times are aware UTC, written with ``Z``; spans are seconds. ``model_dump(mode="json", by_alias=True)`` is the contract.
 """
 
@@ -41,8 +44,8 @@ class Timings(Shape):
     """Spans of a call so far, in seconds; ``wrap_up_seconds`` is null until the wrap-up has ended."""
 
     wait_seconds: float | None = Field(description="From being queued to being connected, or to the end.")
-    talk_seconds: float
-    hold_seconds: float
+    talk_seconds: float | None
+    hold_seconds: float | None
     wrap_up_seconds: float | None
 
 
@@ -62,7 +65,7 @@ class OfferShape(Shape):
     """One attempt to ring one receptionist."""
 
     id: str
-    receptionist_id: str
+    receptionist_id: str | None
     state: OfferState
     reason: OfferReason | None
     created_at: datetime
@@ -103,7 +106,7 @@ class BookingLinkShape(Shape):
 
     id: str
     booking_id: str
-    action: LinkAction
+    action: LinkAction | None
     created_at: datetime
 
 

@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from callcenter.domain.permissions import COMMAND_LINE
 from callcenter.domain.receptionists import Presence, Role
 from callcenter.errors import BadInput, Conflict, NotFound
-from callcenter.models import AccessEntry, ApiKey, Assignment, Clinic, Receptionist, User
+from callcenter.models import AccessEntry, ApiKey, ApiKeyClinic, Assignment, Clinic, Receptionist, User
 from callcenter.services.access import actor_for_key, create_api_key, record_access, revoke_api_key
-from callcenter.services.users import add_user, find_user
+from callcenter.services.users import add_user, assign_user, find_user
 from tests.cast import Cast, create_cast
 from tests.factories import NOW
 
@@ -62,6 +62,32 @@ def test_a_removed_assignment_takes_effect_with_the_next_request(session: Sessio
     actor = actor_for_key(session, secret)
     assert actor is not None
     assert actor.clinic_ids == frozenset()
+
+
+@pytest.mark.parametrize("user", ["rosie", None])
+def test_a_key_whose_clinics_are_gone_reaches_nothing(session: Session, cast: Cast, user: str | None) -> None:
+    role = Role.RECEPTIONIST if user else Role.CLINIC_VIEWER
+    secret = key(session, role, cast.lake.clinic, user=cast.rosie.user if user else None)
+    session.execute(delete(ApiKeyClinic))
+    actor = actor_for_key(session, secret)
+    assert actor is not None
+    assert actor.clinic_ids == frozenset()
+
+
+def test_a_key_does_not_grow_with_its_user(session: Session, cast: Cast) -> None:
+    secret = key(session, Role.RECEPTIONIST, user=cast.robin.user)
+    assign_user(session, cast.robin.user, cast.lake.clinic)
+    actor = actor_for_key(session, secret)
+    assert actor is not None
+    assert actor.clinic_ids == frozenset({cast.hill.clinic.id})
+
+
+def test_a_key_grows_with_its_user_when_that_is_asked_for(session: Session, cast: Cast) -> None:
+    secret = key(session, Role.RECEPTIONIST, user=cast.robin.user)
+    assign_user(session, cast.robin.user, cast.lake.clinic, with_keys=True)
+    actor = actor_for_key(session, secret)
+    assert actor is not None
+    assert actor.clinic_ids == frozenset({cast.hill.clinic.id, cast.lake.clinic.id})
 
 
 def test_only_the_hash_of_a_key_is_kept(session: Session, cast: Cast) -> None:

@@ -1,20 +1,22 @@
 """What came of a call: links with bookings, the typed result, and the list of calls that still need one."""
 
+from contextlib import nullcontext
+
 import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from callcenter.domain.bookings import LinkAction
-from callcenter.domain.calls import Disposition
+from callcenter.domain.calls import Disposition, OfferState
 from callcenter.domain.permissions import COMMAND_LINE, Actor
 from callcenter.domain.receptionists import Activity, Role
-from callcenter.errors import BadInput, CallcenterError, Conflict, NotFound
+from callcenter.errors import BadInput, CallcenterError, Conflict, Forbidden, NotFound
 from callcenter.models import BookingLink, Call, Receptionist
-from callcenter.services.call_log import Criteria, list_calls
+from callcenter.services.call_log import Criteria, get_call, list_calls
 from callcenter.services.call_results import link_booking, set_disposition
 from callcenter.services.callers import match_caller
 from tests.cast import Cast, create_cast
-from tests.factories import NOW, create_answered_call, create_booking, create_caller
+from tests.factories import NOW, create_answered_call, create_booking, create_caller, create_offer
 
 
 @pytest.fixture
@@ -115,6 +117,52 @@ def test_filing_ends_the_wrap_up(session: Session, cast: Cast, call: Call) -> No
     file(session, call, "enquiry")
     idle = session.scalars(select(Receptionist.activity).where(Receptionist.current_call_id.is_(None))).all()
     assert idle == [Activity.IDLE, Activity.IDLE]
+
+
+def test_a_booking_link_ends_the_wrap_up_too(session: Session, cast: Cast, call: Call) -> None:
+    cast.rosie.activity, cast.rosie.current_call_id = Activity.WRAPPING_UP, call.id
+    session.flush()
+    link(session, call, create_booking(session, cast.hill.clinic).id, "booked")
+    assert (cast.rosie.activity, cast.rosie.current_call_id) == (Activity.IDLE, None)
+
+
+def test_a_booking_link_in_mid_call_leaves_her_talking(session: Session, cast: Cast, call: Call) -> None:
+    cast.rosie.activity, cast.rosie.current_call_id = Activity.TALKING, call.id
+    session.flush()
+    link(session, call, create_booking(session, cast.hill.clinic).id, "booked")
+    assert cast.rosie.activity == Activity.TALKING
+
+
+def test_nothing_is_written_into_a_call_whose_personal_details_are_gone(
+    session: Session, cast: Cast, call: Call
+) -> None:
+    call.blanked_at = NOW
+    session.flush()
+    booking = create_booking(session, cast.hill.clinic)
+    for attempt in (
+        lambda: file(session, call, "other", "Ann rang"),
+        lambda: link(session, call, booking.id, "booked"),
+    ):
+        with pytest.raises(Conflict) as refusal:
+            attempt()
+        assert refusal.value.code == "wrong_state"
+    assert (call.disposition_reason, session.scalar(select(func.count()).select_from(BookingLink))) == (None, 0)
+
+
+@pytest.mark.parametrize(("state", "may"), [("ringing", False), ("accepted", True)])
+def test_a_call_is_filed_by_whoever_answered_it_and_not_by_whoever_it_rings_for(
+    session: Session, cast: Cast, call: Call, state: str, may: bool
+) -> None:
+    create_offer(session, call, cast.robin, state=OfferState(state))
+    robin = Actor("r", Role.RECEPTIONIST, frozenset({cast.hill.clinic.id}), cast.robin.user_id)
+    assert get_call(session, robin, call.id, now=NOW).id == call.id
+    booking = create_booking(session, cast.hill.clinic)
+    for attempt in (
+        lambda: file(session, call, "enquiry", actor=robin),
+        lambda: link(session, call, booking.id, "booked", robin),
+    ):
+        with nullcontext() if may else pytest.raises(Forbidden):
+            attempt()
 
 
 @pytest.mark.parametrize("who", ["a colleague", "a stranger"])

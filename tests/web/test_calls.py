@@ -7,9 +7,9 @@ import pytest
 
 from callcenter.db import transaction
 from callcenter.domain.bookings import LinkAction
-from callcenter.domain.calls import CallState, OfferState, Outcome
+from callcenter.domain.calls import CallState, Disposition, OfferState, Outcome
 from callcenter.models import BookingLink, Search
-from tests.factories import NOW, create_answered_call, create_call, create_offer
+from tests.factories import NOW, create_answered_call, create_booking_link, create_call, create_offer
 from tests.web.conftest import SetClock
 from tests.web.world import World
 
@@ -105,11 +105,20 @@ def test_a_receptionist_sees_the_calls_she_handled_and_the_one_she_is_offered(wo
 
 
 def test_the_operator_sees_ids_and_states_and_nobody_s_number(world: World) -> None:
-    world.change(world.hill.ended_call, disposition_reason="Mrs Miller asked")
+    world.change(world.hill.ended_call, disposition=Disposition.BOOKED, disposition_reason="Mrs Miller asked")
+    with transaction(world.engine) as session:
+        create_booking_link(session, world.hill.ended_call, world.hill.booking, LinkAction.BOOKED)
+        create_offer(session, world.hill.ended_call, world.cast.rosie, state=OfferState.ACCEPTED)
     answer = world.get("operator", f"/calls/{world.hill.ended_call.id}")
     assert answer.json["from"] == {"number": None, "display": None, "withheld": False}
-    assert answer.json["reason"] is None
+    assert {answer.json[name] for name in ("carrier_call_sid", "receptionist_id", "disposition", "reason")} == {None}
+    assert set(answer.json["timings"].values()) == {None}
+    assert [offer["receptionist_id"] for offer in answer.json["offers"]] == [None]
+    assert [link["action"] for link in answer.json["booking_links"]] == [None]
+    ((recording,),) = [answer.json["recordings"]]
+    assert {recording[name] for name in ("carrier_recording_sid", "sha256", "size_bytes", "duration_seconds")} == {None}
     assert b"900123" not in answer.data
+    assert (answer.json["state"], answer.json["outcome"], answer.json["linked"]) == ("ended", "answered", True)
     assert world.entries() == []
 
 
@@ -200,6 +209,25 @@ def test_a_disposition_that_cannot_be_is_refused_and_changes_nothing(
     answer = small_world.put("rosie", f"/calls/{small_world.hill.ended_call.id}/disposition", body)
     assert (answer.status_code, answer.json["code"]) == (status, code)
     assert small_world.get("rosie", f"/calls/{small_world.hill.ended_call.id}").json["disposition"] is None
+
+
+def test_a_call_that_only_rings_for_her_can_be_seen_and_not_filed(world: World) -> None:
+    with transaction(world.engine) as session:
+        offered = create_call(session, world.hill.clinic, state=CallState.QUEUED, started_at=NOW)
+        create_offer(session, offered, world.cast.robin)
+    path = f"/calls/{offered.id}"
+    assert world.get("robin", path).status_code == 200
+    link = {"booking_id": world.hill.booking.id, "action": "enquiry"}
+    assert world.put("robin", f"{path}/disposition", {"disposition": "enquiry"}).status_code == 403
+    assert world.post("robin", f"{path}/booking-links", link).status_code == 403
+    assert world.post("robin", f"{path}/recording/refuse").status_code == 403
+
+
+def test_a_call_whose_personal_details_are_gone_takes_no_new_ones(world: World) -> None:
+    world.change(world.hill.ended_call, blanked_at=NOW)
+    body = {"disposition": "other", "reason": "Mrs Miller asked"}
+    answer = world.put("hill_manager", f"/calls/{world.hill.ended_call.id}/disposition", body)
+    assert (answer.status_code, answer.json["code"]) == (409, "wrong_state")
 
 
 def test_linking_a_booking_twice_is_one_link(world: World) -> None:

@@ -5,12 +5,12 @@ from datetime import timedelta
 
 import pytest
 
+from callcenter.db import transaction
+from callcenter.domain.calls import OfferState
 from callcenter.domain.recordings import RecordingState
-from callcenter.errors import Gone, StoreUnavailable
+from callcenter.errors import StoreUnavailable
 from callcenter.models import AccessEntry
-from callcenter.services import playback
-from callcenter.services.playback import Audio
-from tests.factories import NOW
+from tests.factories import create_offer
 from tests.web.conftest import SetClock
 from tests.web.world import AUDIO, World
 
@@ -163,14 +163,25 @@ def test_a_recording_that_must_go_early_is_not_heard(world: World) -> None:
     assert world.get("hill_manager", audio(world)).status_code == 410
 
 
-def test_a_transfer_breaks_off_when_the_recording_expires_in_the_middle(small_world: World) -> None:
-    moments = iter([NOW, NOW, NOW + timedelta(days=40)])
-    heard = Audio("id", small_world.hill.recording.store_key, SIZE, NOW + timedelta(days=30))
-    stream: Iterator[bytes] = playback.stream(small_world.store, heard, 0, SIZE - 1, now=lambda: next(moments))
-    assert next(stream)
-    assert next(stream)
-    with pytest.raises(Gone):
-        next(stream)
+def test_a_call_that_only_rings_for_her_gives_no_receptionist_its_audio(world: World) -> None:
+    world.change(world.hill.clinic, receptionists_may_listen=True)
+    with transaction(world.engine) as session:
+        offer = create_offer(session, world.hill.ended_call, world.cast.robin)
+    assert world.get("robin", audio(world, "quality")).status_code == 403
+    world.change(offer, state=OfferState.ACCEPTED)
+    assert world.get("robin", audio(world, "quality")).status_code == 200
+
+
+def test_looking_at_a_recording_is_written_down(world: World) -> None:
+    world.get("hill_manager", f"/recordings/{world.hill.recording.id}")
+    ((_, action, subject, clinic),) = world.entries()
+    assert (action, subject, clinic) == ("recording.viewed", world.hill.recording.id, world.hill.clinic.id)
+
+
+def test_the_operator_sees_of_a_recording_its_ids_and_states(world: World) -> None:
+    recording = world.get("operator", f"/recordings/{world.hill.recording.id}").json
+    assert (recording["id"], recording["state"]) == (world.hill.recording.id, "stored")
+    assert {recording[name] for name in ("carrier_recording_sid", "sha256", "size_bytes", "duration_seconds")} == {None}
 
 
 def test_a_store_that_does_not_answer_is_said_so_before_any_byte(

@@ -22,15 +22,20 @@ def answer(shape: Shape, status: int = 200) -> Response:
 def viewed(session: Session, action: str, subject_kind: str, subject_id: str | None, clinic_id: str | None) -> None:
     """Write that the actor saw this. Roles that are shown ids and states only leave no entry."""
     if can(actor(), Permission.READ_PERSONAL_DATA):
-        record_access(
-            session,
-            actor(),
-            action,
-            subject_kind=subject_kind,
-            subject_id=subject_id,
-            clinic_id=clinic_id,
-            now=clock.now(),
-        )
+        changed(session, action, subject_kind, subject_id, clinic_id)
+
+
+def changed(session: Session, action: str, subject_kind: str, subject_id: str | None, clinic_id: str | None) -> None:
+    """Write that the actor did this, whatever the role."""
+    record_access(
+        session,
+        actor(),
+        action,
+        subject_kind=subject_kind,
+        subject_id=subject_id,
+        clinic_id=clinic_id,
+        now=clock.now(),
+    )
 
 
 def viewed_list(session: Session, action: str, subject_kind: str, subject_id: str | None, slugs: Iterable[str]) -> None:

@@ -12,7 +12,7 @@ from callcenter.services import clinics
 from callcenter.services.callers import list_callers
 from callcenter.services.clinics import find_clinic, list_clinics
 from callcenter.services.shapes import Shape
-from callcenter.web.api.answers import answer, viewed_list
+from callcenter.web.api.answers import answer, changed, viewed_list
 from callcenter.web.api.documents import CONFLICT, group
 from callcenter.web.api.inputs import Input, PageQuery, Slug, Text
 from callcenter.web.auth import actor, needs
@@ -119,6 +119,7 @@ def add_practitioner(body: PractitionerInput) -> Response:
     with transaction(parts().engine) as session:
         clinic = find_clinic(session, body.clinic, actor())
         row = clinics.add_practitioner(session, clinic, name=body.name, now=clock.now())
+        changed(session, "practitioner.added", "practitioner", row.id, clinic.id)
         shape = _practitioner(row, clinic.slug)
     return answer(shape, 201)
 
@@ -142,6 +143,7 @@ def add_service(body: ServiceInput) -> Response:
     with transaction(parts().engine) as session:
         clinic = find_clinic(session, body.clinic, actor())
         row = clinics.add_service(session, clinic, name=body.name, minutes=body.minutes, now=clock.now())
+        changed(session, "service.added", "service", row.id, clinic.id)
         shape = _service(row, clinic.slug)
     return answer(shape, 201)
 

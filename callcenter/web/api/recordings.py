@@ -18,7 +18,7 @@ from callcenter.domain.recordings import Purpose
 from callcenter.services import call_log, playback
 from callcenter.services.playback import Audio
 from callcenter.services.shapes import RecordingShape
-from callcenter.web.api.answers import answer
+from callcenter.web.api.answers import answer, viewed
 from callcenter.web.api.documents import CONFLICT, GONE, group, refusals
 from callcenter.web.api.inputs import Id, Input
 from callcenter.web.auth import actor, needs
@@ -53,8 +53,10 @@ class AudioQuery(Input):
 @needs(Permission.READ_CALLS)
 def get_recording(path: RecordingPath) -> Response:
     """One recording, without its audio."""
-    with reading(parts().engine) as session:
-        shape = call_log.get_recording(session, actor(), path.recording_id)
+    with transaction(parts().engine, wake=False) as session:
+        recording = call_log.find_recording(session, actor(), path.recording_id)
+        viewed(session, "recording.viewed", "recording", recording.id, recording.clinic_id)
+        shape = call_log.get_recording(session, actor(), recording.id)
     return answer(shape)
 
 
@@ -66,12 +68,12 @@ def get_audio(path: RecordingPath, query: AudioQuery) -> Response:
         return problem(400, "purpose_required", f"Say why you listen: purpose={' | '.join(Purpose)}.")
     with transaction(parts().engine, wake=False) as session:
         audio = playback.allow_listening(session, actor(), path.recording_id, query.purpose, now=clock.now())
-    return _send(audio)
+    return _send(audio, query.purpose)
 
 
-def _send(audio: Audio) -> Response:
+def _send(audio: Audio, purpose: Purpose) -> Response:
     start, end, partial = _asked_for(audio.size_bytes)
-    response = Response(_bytes(audio, start, end), 206 if partial else 200, mimetype="audio/wav")
+    response = Response(_bytes(audio, purpose, start, end), 206 if partial else 200, mimetype="audio/wav")
     response.content_length = end - start + 1
     response.accept_ranges = "bytes"
     if partial:
@@ -80,11 +82,17 @@ def _send(audio: Audio) -> Response:
     return response
 
 
-def _bytes(audio: Audio, start: int, end: int) -> Iterator[bytes]:
+def _bytes(audio: Audio, purpose: Purpose, start: int, end: int) -> Iterator[bytes]:
     """The stream, begun: a store that does not answer is an answer of its own and not a broken transfer."""
     if request.method == "HEAD" or end < start:
         return iter(())
-    stream = playback.stream(parts().store, audio, start, end, now=clock.now)
+    engine, listener = parts().engine, actor()  # the stream outlives the request that knows them
+
+    def ask_again() -> Audio:
+        with reading(engine) as session:
+            return playback.still_allowed(session, listener, audio.recording_id, purpose, now=clock.now())
+
+    stream = playback.stream(parts().store, audio, start, end, now=clock.now, ask_again=ask_again)
     first = next(stream, b"")
     return chain((first,), stream)
 
