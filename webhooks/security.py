@@ -31,7 +31,9 @@ def install_gate(app: Flask, check: SignatureCheck) -> None:
             return
         if request.content_length is not None and request.content_length > LARGEST_BODY:
             refuse("too_large", 413)
-        if not check.accepts(_raw_target(), request.form, request.headers.get(SIGNATURE_HEADER)):
+        signature = request.headers.get(SIGNATURE_HEADER)
+        # Without a signature the body is not even looked at: reading it may take as long as the sender likes.
+        if not signature or not check.accepts(_raw_target(), request.form, signature):
             refuse("signature", 403)
         if request.routing_exception is not None:
             raise request.routing_exception

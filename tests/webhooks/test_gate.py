@@ -1,5 +1,6 @@
 """Nothing gets in without the carrier's signature, and with it only what the carrier would send (S1 to S8)."""
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +34,16 @@ def signature(target: str, form: dict[str, str]) -> str:
     return str(RequestValidator(TOKEN).compute_signature(BASE + target, form))
 
 
+class Unread(io.RawIOBase):
+    """A body that must not be asked for."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, _buffer: object) -> int:
+        raise AssertionError("the body was read")
+
+
 def every_address(carrier: Carrier) -> list[tuple[str, str]]:
     adapter = carrier.app.url_map.bind("door.example.org")
     return [
@@ -41,6 +52,13 @@ def every_address(carrier: Carrier) -> list[tuple[str, str]]:
         if rule.endpoint not in OPEN_ENDPOINTS
         for method in sorted(rule.methods or ())
     ]
+
+
+@pytest.mark.parametrize("header", [None, ""])
+def test_what_is_not_signed_is_refused_before_its_body_is_read(door: Carrier, header: str | None) -> None:
+    body = {"wsgi.input": Unread(), "CONTENT_LENGTH": "100"}
+    answer = door.raw(INCOMING, "", header, environ_overrides=body)
+    assert (answer.status_code, answer.data) == (403, b"")
 
 
 def test_every_address_refuses_whoever_does_not_sign(door: Carrier) -> None:
