@@ -5,71 +5,28 @@ out of the comparison: what was not told is found out later.
 """
 
 import functools
-import itertools
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, event, select
+from sqlalchemy import select
 
 from callcenter import clock
-from callcenter.db import create_engine_for, reading, transaction
+from callcenter.db import reading, transaction
 from callcenter.domain.calls import LegState
 from callcenter.domain.receptionists import Presence
 from callcenter.models import Call, CallLeg, Offer, Receptionist, Recording
 from callcenter.services import calls, receptionists, recordings
 from tests.carrier_world import Fate, World, clock_at_now
-from tests.databases import PostgresTemplate, SQLiteTemplate
+from tests.services.fresh_engine import FreshEngine
 
 Story = Callable[[World], None]
 
 IN_TIME: tuple[Fate, ...] = ((0,), (0.4,), (1,), (2.5,), (7,), (40,))
 REPEATED: tuple[Fate, ...] = ((0, 0), (0, 1, 6), (3, 3), (2, 30), (1.5, 1.5, 200))
 LOST: tuple[Fate, ...] = ((),)
-
-
-class FreshEngine:
-    """Makes a migrated database for each example."""
-
-    def __init__(self, template: SQLiteTemplate | PostgresTemplate, folder: Path) -> None:
-        self._template, self._folder = template, folder
-        self._numbers = itertools.count()
-        self.on_sqlite = isinstance(template, SQLiteTemplate)
-
-    def __call__(self) -> AbstractContextManager[Engine]:
-        return self._engine()
-
-    @contextmanager
-    def _engine(self) -> Iterator[Engine]:
-        with self._url() as url:
-            engine = create_engine_for(url)
-            if self.on_sqlite:  # nobody pulls the plug here, and an example is a hundred transactions
-                event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
-            try:
-                yield engine
-            finally:
-                engine.dispose()
-
-    @contextmanager
-    def _url(self) -> Iterator[str]:
-        if isinstance(self._template, SQLiteTemplate):
-            file = self._folder / f"{next(self._numbers)}.db"
-            yield self._template.copy_to(file)
-            file.unlink()
-        else:
-            with self._template.copy() as url:
-                yield url
-
-
-@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
-def fresh_engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> FreshEngine:
-    """Once of each kind."""
-    template = request.getfixturevalue("sqlite_template" if request.param == "sqlite" else "postgres_template")
-    return FreshEngine(template, tmp_path_factory.mktemp("examples"))
 
 
 # the stories
