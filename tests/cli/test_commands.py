@@ -160,6 +160,24 @@ def test_what_the_command_line_does_is_in_the_access_log(cli: Cli, database: Eng
     }
 
 
+def test_each_clinic_reads_in_its_own_log_that_its_calls_and_recordings_were_listed(
+    cli: Cli, database: Engine, recording: Recording
+) -> None:
+    with transaction(database) as session:
+        lake = session.scalars(select(Clinic).where(Clinic.slug == "lake")).one()
+        create_recording(session, create_answered_call(session, lake))
+    cli("calls", "list")
+    cli("recordings", "list")
+    cli("calls", "list", "--clinic", "hill")
+    cli("recordings", "list", "--call", recording.call_id)
+    with reading(database) as session:
+        found = session.execute(select(AccessEntry.action, Clinic.slug).outerjoin(Clinic)).all()
+    assert sorted(map(tuple, found)) == [
+        *[("calls.listed", "hill")] * 2, ("calls.listed", "lake"),
+        *[("recordings.listed", "hill")] * 2, ("recordings.listed", "lake"),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "command",
     [

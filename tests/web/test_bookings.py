@@ -138,6 +138,19 @@ def test_a_search_for_free_times_needs_a_sensible_period(small_world: World, per
     assert (answer.status_code, answer.json["code"]) == (422, "bad_input")
 
 
+@pytest.mark.parametrize("who", ["hill_manager", "operator"])
+def test_adding_practitioners_and_services_is_written_down(world: World, who: str) -> None:
+    added = [
+        world.post(who, "/practitioners", {"clinic": "hill", "name": "Dr Who"}).json["id"],
+        world.post(who, "/services", {"clinic": "hill", "name": "Check", "minutes": 15}).json["id"],
+    ]
+    clinic = world.hill.clinic.id
+    assert [entry[1:] for entry in world.entries()] == [
+        ("practitioner.added", added[0], clinic),
+        ("service.added", added[1], clinic),
+    ]
+
+
 def test_a_manager_adds_practitioners_and_services(world: World) -> None:
     assert world.post("hill_manager", "/practitioners", {"clinic": "hill", "name": "Dr New"}).status_code == 201
     service = world.post("hill_manager", "/services", {"clinic": "hill", "name": "Long visit", "minutes": 60})

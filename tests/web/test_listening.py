@@ -28,7 +28,7 @@ def begin(world: World) -> Iterator[bytes]:
     """The manager of the hill clinic begins to listen."""
     path = f"/api/v1/recordings/{world.hill.recording.id}/audio?purpose=review"
     headers = {"Authorization": f"Bearer {world.keys['hill_manager']}"}
-    return iter(world.app.test_client().get(path, headers=headers).response)
+    return world.app.test_client().get(path, headers=headers).iter_encoded()
 
 
 def tape(folder: Path, *, chunks: int) -> tuple[Audio, LocalRecordingStore]:
