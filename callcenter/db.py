@@ -18,7 +18,8 @@ BUSY_TIMEOUT_SECONDS = 15
 POOL_TIMEOUT_SECONDS = 2
 STATEMENT_TIMEOUT_SECONDS = 10
 WORK_CHANNEL = "callcenter_work"
-"""PostgreSQL NOTIFY channel on which every writing transaction wakes the workers."""
+"""PostgreSQL NOTIFY channel on which a transaction that made work wakes the workers."""
+_WAKE = "wake workers"
 
 
 def create_engine_for(url: str, *, pool_size: int = 10, pool_timeout_seconds: float = POOL_TIMEOUT_SECONDS) -> Engine:
@@ -88,16 +89,21 @@ def _writer_turn(engine: Engine) -> Iterator[None]:
 
 @contextmanager
 def transaction(engine: Engine, *, wake: bool = True) -> Iterator[Session]:
-    """One writing transaction: returning commits, raising rolls back. Wakes the workers on commit, unless ``wake`` is
-    False (the worker's own housekeeping would wake itself for ever).
+    """One writing transaction: returning commits, raising rolls back. On commit the workers are woken if
+    ``wake_workers`` was called inside, unless ``wake`` is False (the worker's own housekeeping would wake itself).
 
     No network call belongs inside (design: record intent and commit, call out, record the result).
     """
     with _writer_turn(engine), Session(engine, expire_on_commit=False) as session, session.begin():
         yield session
-        if wake and engine.dialect.name == "postgresql":
+        if wake and session.info.get(_WAKE) and engine.dialect.name == "postgresql":
             session.flush()
             session.execute(text(f"NOTIFY {WORK_CHANNEL}"))
+
+
+def wake_workers(session: Session) -> None:
+    """There is work for the workers once this transaction commits (SQLite's workers see every commit anyway)."""
+    session.info[_WAKE] = True
 
 
 @contextmanager

@@ -34,7 +34,7 @@ class CommandKind(StrEnum):
 
 
 class CommandState(StrEnum):
-    """``failed`` means: given up after a final refusal; the sweeper takes over."""
+    """``failed`` means: given up for now, after a final refusal or too many failures; revived later for a day."""
 
     PENDING = "pending"
     DONE = "done"

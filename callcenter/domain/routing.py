@@ -15,6 +15,10 @@ REOFFER_AFTER_SECONDS = 30
 """Who has just declined or not answered this call is not rung for it again before this."""
 
 
+LAST_CHANCE_SECONDS = 60
+"""How long after the limit a caller waits for a receptionist who is free but has not been rung yet."""
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A receptionist who may serve the clinic, as she is now."""
@@ -54,18 +58,28 @@ class WaitFacts:
     """What decides whether a waiting caller should be offered voicemail."""
 
     first_prompt_heard: bool
+    being_offered: bool
     overflow_after_at: datetime
     candidates: Sequence[Candidate]
 
 
 def should_overflow(facts: WaitFacts, now: datetime) -> bool:
-    """Design §4.4: nobody signed in → after the first prompt; all busy → at the limit; one in wrap-up → wait."""
+    """Design §4.4: nobody signed in → after the first prompt; all busy → at the limit; one in wrap-up → wait.
+
+    While somebody is being rung for this caller, or could be, nobody gives up on them; the latter for
+    LAST_CHANCE_SECONDS at most, so that a receptionist who cannot be rung after all keeps no caller for ever.
+    """
+    if facts.being_offered:
+        return False
     at_work = [c for c in facts.candidates if signed_in(c, now)]
     if not at_work:
         return facts.first_prompt_heard
     if now < facts.overflow_after_at:
         return False
-    return not any(c.activity == Activity.WRAPPING_UP and c.presence == Presence.AVAILABLE for c in at_work)
+    if any(c.activity == Activity.WRAPPING_UP and c.presence == Presence.AVAILABLE for c in at_work):
+        return False
+    last_chance = now < facts.overflow_after_at + timedelta(seconds=LAST_CHANCE_SECONDS)
+    return not (last_chance and any(ringable(c, now) for c in at_work))
 
 
 def estimate_wait_minutes(handle_seconds: Sequence[float], *, ahead: int, at_work: int) -> int | None:

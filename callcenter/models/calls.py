@@ -71,6 +71,8 @@ class Call(Base):
     ended_at: Mapped[MaybeMoment]
     ended_by: Mapped[EndedBy | None] = mapped_column(words(EndedBy))
     hang_up_requested_at: Mapped[MaybeMoment]
+    asked_at: Mapped[MaybeMoment]
+    """When the caller's leg last asked what to do: a leg that asks is where we think it is."""
     check_at: Mapped[Moment]
     """When the sweeper looks at this call next, if nothing happens before."""
 
@@ -178,11 +180,15 @@ class CarrierCommand(Base):
     """The id of the row it is about: call, offer, leg or recording."""
     state: Mapped[CommandState] = mapped_column(words(CommandState), default=CommandState.PENDING)
     attempts: Mapped[int] = mapped_column(Integer, default=0)
+    failures: Mapped[int] = mapped_column(Integer, default=0)
+    """Attempts that went wrong; looking again because it is too early to tell is none."""
     next_attempt_at: Mapped[Moment]
     lease_until_at: Mapped[MaybeMoment]
+    lease_holder: Mapped[str | None] = mapped_column(String(32))
+    """The worker that has it; only that one may record the result."""
     failure: Mapped[str | None] = mapped_column(String(60))
     created_at: Mapped[Moment]
-    finished_at: Mapped[MaybeMoment]
+    finished_at: Mapped[MaybeMoment] = mapped_column(index=True)
 
 
 class ReplayedCall(Base):

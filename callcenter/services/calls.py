@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from callcenter.config import VoiceSettings
+from callcenter.db import wake_workers
 from callcenter.domain.calls import CallState, LegRole, LegState
 from callcenter.domain.commands import CommandKind
 from callcenter.domain.events import IncomingCall
@@ -99,7 +100,14 @@ def _insert(session: Session, incoming: IncomingCall, *, voice: VoiceSettings, n
 
 def next_step(session: Session, call_id: str, turn: int, *, voice: VoiceSettings, now: datetime) -> Step:
     """What the caller's leg should do now. ``turn`` is the asking document's; the answer is for the present turn."""
-    return _step(session, locked(session, call_id), voice=voice, now=now)
+    return _step(session, _asking(session, call_id, now), voice=voice, now=now)
+
+
+def _asking(session: Session, call_id: str, now: datetime) -> Call:
+    """The call, locked, whose caller's leg asks: proof that the leg is up and does what it is told."""
+    call = locked(session, call_id)
+    call.asked_at = now
+    return call
 
 
 def _step(session: Session, call: Call, *, voice: VoiceSettings, now: datetime) -> Step:
@@ -167,9 +175,9 @@ def wait_step(
 ) -> Step:
     """One round in the queue. The first proves that greeting and notice were heard to the end: only now is the call
     queued and may be offered (design §4.2). ``position`` is the carrier's view; ours is what is spoken."""
-    call = locked(session, call_id)
+    call = _asking(session, call_id, now)
     if turn == call.turn:
-        _enter_queue(call, carrier_queue_sid, voice=voice, now=now)
+        _enter_queue(session, call, carrier_queue_sid, voice=voice, now=now)
     if call.state != CallState.QUEUED:
         return LeaveQueue()
     if turn == call.turn:
@@ -181,14 +189,16 @@ def wait_step(
     return Wait(_wait_texts(session, call, voice=voice, now=now), may_refuse=recordings.wanted(call))
 
 
-def _enter_queue(call: Call, carrier_queue_sid: str | None, *, voice: VoiceSettings, now: datetime) -> None:
+def _enter_queue(
+    session: Session, call: Call, carrier_queue_sid: str | None, *, voice: VoiceSettings, now: datetime
+) -> None:
     call.carrier_queue_sid = carrier_queue_sid or call.carrier_queue_sid
     if call.state == CallState.RINGING:
         call.state = CallState.QUEUED
         call.queued_at = now
         call.waiting_since_at = now
-        call.overflow_after_at = now + timedelta(seconds=voice.max_wait_seconds)
-    elif call.state == CallState.QUEUED and call.turn > 1 and call.wait_rounds == 0:
+        wake_workers(session)
+    if call.state == CallState.QUEUED and call.overflow_after_at is None:
         call.overflow_after_at = now + timedelta(seconds=voice.max_wait_seconds)
 
 
@@ -207,12 +217,14 @@ def _wait_texts(session: Session, call: Call, *, voice: VoiceSettings, now: date
 
 def key_pressed(session: Session, call_id: str, turn: int, digits: str, *, voice: VoiceSettings, now: datetime) -> Step:
     """A waiting caller pressed a key: 9 refuses recording, anything else is ignored."""
-    call = locked(session, call_id)
-    if digits == REFUSE_KEY and call.state in (CallState.RINGING, CallState.QUEUED):
+    call = _asking(session, call_id, now)
+    refuses = digits == REFUSE_KEY and call.state != CallState.ENDED
+    if refuses:  # in every state: the key may cross with the answer, and a no is a no (P32)
         recordings.refuse(session, call.id, "caller", now=now)
-        return Wait((voice.prompt("refused"),), may_refuse=False)
     if call.state != CallState.QUEUED:
         return LeaveQueue()
+    if refuses:
+        return Wait((voice.prompt("refused"),), may_refuse=False)
     return Wait((), may_refuse=recordings.wanted(call))
 
 
@@ -220,7 +232,7 @@ def message_consent(
     session: Session, call_id: str, turn: int, digits: str, *, voice: VoiceSettings, now: datetime
 ) -> Step:
     """A caller who had refused recording was asked before a message: 1 agrees, anything else ends the call."""
-    call = locked(session, call_id)
+    call = _asking(session, call_id, now)
     if call.state != CallState.LEAVING_MESSAGE:
         return _step(session, call, voice=voice, now=now)
     if digits != CONSENT_KEY:
@@ -233,7 +245,7 @@ def message_recorded(
     session: Session, call_id: str, turn: int, *, recording_seconds: int, voice: VoiceSettings, now: datetime
 ) -> Step:
     """The message is spoken. Its recording arrives by its own callback; here the caller is thanked."""
-    call = locked(session, call_id)
+    call = _asking(session, call_id, now)
     if recording_seconds > 0 and call.state in (CallState.LEAVING_MESSAGE, CallState.ENDED):
         call.message_recorded = True
         lifecycle.settle_outcome(session, call, voice=voice)

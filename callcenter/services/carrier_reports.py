@@ -170,7 +170,10 @@ def _append(
     at: datetime | None,
     now: datetime,
 ) -> bool:
-    """Keep the event; False when this very event has been seen before, which is silence, not an error."""
+    """Keep the event; False when this very event has been seen before, which is silence, not an error, and when the
+    call's personal columns are blanked: nothing is written into it any more (P35)."""
+    if call.blanked_at is not None:
+        return False
     if session.scalar(select(CarrierEvent.id).where(CarrierEvent.unique_key == key)) is not None:
         return False
     try:

@@ -2,15 +2,22 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import CursorResult, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, CursorResult, and_, case, delete, exists, or_, select, update
+from sqlalchemy.orm import Session, aliased
 
+from callcenter.db import wake_workers
 from callcenter.domain.backoff import backoff_seconds
 from callcenter.domain.commands import CommandKind, CommandState
 from callcenter.models import Call, CarrierCommand
 
-LEASE_SECONDS = 30
-"""A claimed command that has not been finished by then is free again: its worker died."""
+LEASE_SECONDS = 20
+"""A claimed command whose worker has not renewed it for so long is free again: the worker died."""
+URGENT = (CommandKind.RING, CommandKind.CONNECT, CommandKind.CHECK_JOIN, CommandKind.MOVE_ON, CommandKind.HANG_UP)
+"""Somebody waits on the line for these; after an outage they go before the questions that have piled up."""
+MOVES_CALLER = (CommandKind.CONNECT, CommandKind.CHECK_JOIN, CommandKind.MOVE_ON, CommandKind.HANG_UP)
+"""At most one of these runs per call: two that cross would pull the caller out of where the other has just put them."""
+REVIVE_AFTER_SECONDS = 15 * 60
+KEEP_FINISHED_SECONDS = 24 * 3600
 
 
 def tell(
@@ -26,11 +33,27 @@ def tell(
         created_at=now,
     )
     session.add(command)
+    wake_workers(session)
     return command
 
 
+def is_pending(session: Session, kind: CommandKind, call: Call, subject_id: str) -> bool:
+    """Whether this is to be told already."""
+    return (
+        session.scalar(
+            select(CarrierCommand.id).where(
+                CarrierCommand.call_id == call.id,
+                CarrierCommand.kind == kind,
+                CarrierCommand.subject_id == subject_id,
+                CarrierCommand.state == CommandState.PENDING,
+            )
+        )
+        is not None
+    )
+
+
 def due_ids(session: Session, *, now: datetime, limit: int) -> list[str]:
-    """Commands that wait to be executed, the longest due first."""
+    """Commands that wait to be executed: the urgent ones first, then the longest due."""
     return list(
         session.scalars(
             select(CarrierCommand.id)
@@ -39,14 +62,19 @@ def due_ids(session: Session, *, now: datetime, limit: int) -> list[str]:
                 CarrierCommand.next_attempt_at <= now,
                 or_(CarrierCommand.lease_until_at.is_(None), CarrierCommand.lease_until_at < now),
             )
-            .order_by(CarrierCommand.next_attempt_at)
+            .order_by(case((CarrierCommand.kind.in_(URGENT), 0), else_=1), CarrierCommand.next_attempt_at)
             .limit(limit)
         )
     )
 
 
-def claim(session: Session, command_id: str, *, now: datetime) -> CarrierCommand | None:
-    """Take one command for LEASE_SECONDS; None when somebody else has it or it is done."""
+def claim(session: Session, command_id: str, *, now: datetime, holder: str) -> CarrierCommand | None:
+    """Take one command for LEASE_SECONDS; None when it is done, somebody else has it, or another command about the
+    same subject (or another that moves the same caller) is under way: their answers could cross."""
+    call_id = session.scalar(select(CarrierCommand.call_id).where(CarrierCommand.id == command_id))
+    if call_id is None:
+        return None
+    session.execute(select(Call.id).where(Call.id == call_id).with_for_update())
     result = session.execute(
         update(CarrierCommand)
         .where(
@@ -54,43 +82,95 @@ def claim(session: Session, command_id: str, *, now: datetime) -> CarrierCommand
             CarrierCommand.state == CommandState.PENDING,
             CarrierCommand.next_attempt_at <= now,
             or_(CarrierCommand.lease_until_at.is_(None), CarrierCommand.lease_until_at < now),
+            ~_crosses_another(now),
         )
-        .values(lease_until_at=now + timedelta(seconds=LEASE_SECONDS), attempts=CarrierCommand.attempts + 1)
+        .values(
+            lease_until_at=now + timedelta(seconds=LEASE_SECONDS),
+            lease_holder=holder,
+            attempts=CarrierCommand.attempts + 1,
+        )
         .execution_options(synchronize_session=False)
     )
     return session.get(CarrierCommand, command_id) if changed_one(result) else None
 
 
-def finish(session: Session, command_id: str, *, now: datetime, failure: str | None = None) -> None:
-    """The command has been carried out, or (``failure``: a short code) given up."""
-    _settle(
-        session,
-        command_id,
-        state=CommandState.FAILED if failure else CommandState.DONE,
-        failure=failure,
-        finished_at=now,
-        lease_until_at=None,
+def _crosses_another(now: datetime) -> ColumnElement[bool]:
+    other = aliased(CarrierCommand)
+    both_move = and_(other.kind.in_(MOVES_CALLER), CarrierCommand.kind.in_(MOVES_CALLER))
+    return exists().where(
+        other.call_id == CarrierCommand.call_id,
+        other.id != CarrierCommand.id,
+        other.state == CommandState.PENDING,
+        other.lease_until_at >= now,
+        or_(other.subject_id == CarrierCommand.subject_id, both_move),
     )
+
+
+def renew(session: Session, holder: str, *, now: datetime) -> None:
+    """The worker is alive: what it has under way stays its own."""
+    session.execute(
+        update(CarrierCommand)
+        .where(CarrierCommand.lease_holder == holder, CarrierCommand.state == CommandState.PENDING)
+        .where(CarrierCommand.lease_until_at.is_not(None))
+        .values(lease_until_at=now + timedelta(seconds=LEASE_SECONDS))
+        .execution_options(synchronize_session=False)
+    )
+
+
+def finish(session: Session, command: CarrierCommand, *, now: datetime, failure: str | None = None) -> None:
+    """The command has been carried out, or (``failure``: a short code) given up."""
+    state = CommandState.FAILED if failure else CommandState.DONE
+    _settle(session, command, state=state, failure=failure, finished_at=now)
 
 
 def retry(
     session: Session, command: CarrierCommand, *, now: datetime, retry_after_seconds: float | None = None
 ) -> None:
-    """Free the command for another try after a backoff, not before ``retry_after_seconds``."""
-    delay = backoff_seconds(command.attempts, base_seconds=1.0, at_least_seconds=retry_after_seconds)
-    _settle(session, command.id, next_attempt_at=now + timedelta(seconds=delay), lease_until_at=None)
+    """It went wrong: free the command for another try after a backoff, not before ``retry_after_seconds``."""
+    delay = backoff_seconds(command.failures + 1, base_seconds=1.0, at_least_seconds=retry_after_seconds)
+    _settle(session, command, next_attempt_at=now + timedelta(seconds=delay), failures=command.failures + 1)
 
 
-def again(session: Session, command_id: str, *, now: datetime, delay_seconds: float) -> None:
+def again(session: Session, command: CarrierCommand, *, now: datetime, delay_seconds: float) -> None:
     """Not finished yet by its nature: look once more after ``delay_seconds``."""
-    _settle(session, command_id, next_attempt_at=now + timedelta(seconds=delay_seconds), lease_until_at=None)
+    _settle(session, command, next_attempt_at=now + timedelta(seconds=delay_seconds), failures=0)
 
 
-def _settle(session: Session, command_id: str, **values: object) -> None:
+def _settle(session: Session, command: CarrierCommand, **values: object) -> None:
+    """Record a result, if the command is still ours: a worker that was away too long has lost it to another."""
     session.execute(
         update(CarrierCommand)
-        .where(CarrierCommand.id == command_id, CarrierCommand.state == CommandState.PENDING)
-        .values(**values)
+        .where(
+            CarrierCommand.id == command.id,
+            CarrierCommand.state == CommandState.PENDING,
+            CarrierCommand.lease_holder == command.lease_holder,
+        )
+        .values(lease_until_at=None, lease_holder=None, **values)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def revive_given_up(session: Session, *, now: datetime) -> None:
+    """What was given up is tried again a while later, for a day: every kind looks at the rows as they are then. What
+    moves a caller is left out, because the sweeper asks about every live call anyway."""
+    session.execute(
+        update(CarrierCommand)
+        .where(
+            CarrierCommand.state == CommandState.FAILED,
+            CarrierCommand.finished_at < now - timedelta(seconds=REVIVE_AFTER_SECONDS),
+            CarrierCommand.created_at > now - timedelta(seconds=KEEP_FINISHED_SECONDS),
+            CarrierCommand.kind.not_in((*MOVES_CALLER, CommandKind.RING)),
+        )
+        .values(state=CommandState.PENDING, failures=0, next_attempt_at=now, finished_at=None)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def forget_finished(session: Session, *, now: datetime) -> None:
+    """Remove what was carried out more than a day ago; the call's events tell the story."""
+    session.execute(
+        delete(CarrierCommand)
+        .where(CarrierCommand.finished_at < now - timedelta(seconds=KEEP_FINISHED_SECONDS))
         .execution_options(synchronize_session=False)
     )
 

@@ -26,7 +26,9 @@ from callcenter.services.commands import tell
 
 CHECK_QUEUED_SECONDS = 90
 """The wait document is fetched every turn; a queued call that has been silent this long is asked about."""
-CHECK_TALK_SECONDS = 300
+CHECK_TALK_SECONDS = 30
+CHECK_MOVED_SECONDS = 15
+"""A caller who was sent elsewhere must have asked for the next step by then."""
 CHECK_SOON_SECONDS = 2
 RECORDING_REPAIR_SECONDS = 3
 SWEEP_LEGS_SECONDS = 5
@@ -72,12 +74,16 @@ def caller_joined(session: Session, call: Call, *, at: datetime, now: datetime) 
     call.connected_at = call.connected_at or at
     call.turn_connected_at = at
     call.preferred_receptionist_id = None
+    call.carrier_queue_sid = None  # where the caller is not any more
     call.check_at = now + timedelta(seconds=CHECK_TALK_SECONDS)
     recording = recordings.live(session, call.id, RecordingKind.CONVERSATION)
     if recording is not None:
         recordings.close_pauses(session, recording, (PauseReason.LOST, PauseReason.HOLD), now=now)
         tell(session, CommandKind.SYNC_RECORDING, call, recording.id, now=now, delay_seconds=0)
         tell(session, CommandKind.ENSURE_RECORDING, call, recording.id, now=now, delay_seconds=RECORDING_REPAIR_SECONDS)
+    offer = session.get_one(Offer, call.accepted_offer_id)
+    if all(leg.ended_at is not None for leg in legs_of_offer(session, offer.id)):
+        receptionist_left(session, call, offer, at=at, now=now)  # she was gone before the caller came
 
 
 def joined_after_all(session: Session, call: Call, *, at: datetime, voice: VoiceSettings, now: datetime) -> None:
@@ -126,7 +132,8 @@ def back_to_queue(session: Session, call: Call, *, at: datetime, now: datetime, 
     call.carrier_conference_sid = None
     call.preferred_receptionist_id = prefer
     call.wait_rounds = 0
-    call.check_at = now + timedelta(seconds=CHECK_QUEUED_SECONDS)
+    call.overflow_after_at = None  # the limit counts anew from the first wait request of this turn
+    call.check_at = now + timedelta(seconds=CHECK_MOVED_SECONDS)
     tell(session, CommandKind.MOVE_ON, call, call.id, now=now)
 
 
@@ -135,7 +142,7 @@ def to_message(session: Session, call: Call, *, now: datetime) -> None:
     for offer in open_offers(session, call.id):
         close_offer(session, offer, call, OfferState.WITHDRAWN, OfferReason.OVERFLOW, now=now)
     call.state = CallState.LEAVING_MESSAGE
-    call.check_at = now + timedelta(seconds=CHECK_TALK_SECONDS)
+    call.check_at = now + timedelta(seconds=CHECK_MOVED_SECONDS)
 
 
 def end_call(

@@ -33,7 +33,9 @@ from callcenter.services.call_rows import legs_of_offer, locked, open_offers
 from callcenter.services.commands import changed_one, tell
 
 DISPATCH_WINDOW = 50
-"""How many waiting calls one dispatch looks at: the oldest may have nobody free at their clinic."""
+"""How many waiting calls one dispatch looks at: whoever is free for the oldest may just have declined them."""
+ANSWER_GRACE_SECONDS = 2
+"""An answer in the last moment takes this long to reach us; cutting it off would set her on a break unjustly."""
 CREATE_GRACE_SECONDS = 10
 """How long the carrier may take to create a leg before an offer that never rang is given up."""
 
@@ -44,9 +46,10 @@ def dispatch(session: Session, *, voice: VoiceSettings, now: datetime) -> Offer 
     Safe with any number of workers: the call is locked, the receptionist is claimed by a conditional update, and an
     index allows one open offer per call.
     """
+    somebody_free = receptionists.free_for_clinic(Call.clinic_id, now)
     waiting = session.scalars(
         select(Call.id)
-        .where(Call.state == CallState.QUEUED, Call.accepted_offer_id.is_(None))
+        .where(Call.state == CallState.QUEUED, Call.accepted_offer_id.is_(None), somebody_free)
         .order_by(Call.waiting_since_at, Call.id)
         .limit(DISPATCH_WINDOW)
     )
@@ -58,8 +61,15 @@ def dispatch(session: Session, *, voice: VoiceSettings, now: datetime) -> Offer 
 
 
 def _offer_call(session: Session, call_id: str, *, voice: VoiceSettings, now: datetime) -> Offer | None:
-    call = locked(session, call_id)
-    if call.state != CallState.QUEUED or call.accepted_offer_id is not None or open_offers(session, call.id):
+    call = session.scalar(
+        select(Call)
+        .where(Call.id == call_id)
+        .with_for_update(skip_locked=True)  # somebody is at this call right now: the next tick sees what came of it
+        .execution_options(populate_existing=True)
+    )
+    if call is None or call.state != CallState.QUEUED or call.accepted_offer_id is not None:
+        return None
+    if open_offers(session, call.id):
         return None
     order = longest_idle_first(
         receptionists.candidates(session, call.clinic_id),
@@ -101,7 +111,7 @@ def _insert_offer(
                     offer_id=offer_id,
                     turn=call.turn,
                     role=LegRole.RECEPTIONIST,
-                    started_at=now,
+                    started_at=ring_at,
                 )
             )
             delay = (ring_at - now).total_seconds()
@@ -164,18 +174,17 @@ def accept_offer(session: Session, offer_id: str, *, carrier_call_sid: str, now:
 def bind_leg(session: Session, offer: Offer, carrier_call_sid: str) -> CallLeg | None:
     """The leg of an offer under its carrier SID. A second SID for the same offer is a surplus leg: it is recorded so
     that it is dropped, and None is returned."""
-    legs = legs_of_offer(session, offer.id)
-    for leg in legs:
-        if leg.carrier_call_sid == carrier_call_sid:
-            return leg
-    for leg in legs:
+    known = session.scalar(select(CallLeg).where(CallLeg.carrier_call_sid == carrier_call_sid))
+    if known is not None:
+        return known if known.offer_id == offer.id else None
+    for leg in legs_of_offer(session, offer.id):
         if leg.carrier_call_sid is None:
             leg.carrier_call_sid = carrier_call_sid
             return leg
     surplus = CallLeg(
         clinic_id=offer.clinic_id,
         call_id=offer.call_id,
-        offer_id=offer.id,
+        offer_id=None,  # nothing that becomes of it says anything about the offer
         turn=offer.turn,
         role=LegRole.RECEPTIONIST,
         carrier_call_sid=carrier_call_sid,
@@ -192,7 +201,7 @@ def ringing(session: Session, offer: Offer, *, voice: VoiceSettings, now: dateti
     """The carrier rings her: the ring time starts now."""
     if offer.state == OfferState.PENDING:
         offer.state = OfferState.RINGING
-        offer.ring_until_at = now + timedelta(seconds=voice.ring_seconds)
+        offer.ring_until_at = now + timedelta(seconds=voice.ring_seconds + ANSWER_GRACE_SECONDS)
 
 
 def leg_ended(session: Session, offer: Offer, call: Call, leg: CallLeg, *, now: datetime) -> None:
@@ -217,7 +226,10 @@ def leg_ended(session: Session, offer: Offer, call: Call, leg: CallLeg, *, now: 
 def _ran_out_after(offer: Offer, leg: CallLeg) -> bool:
     missed = offer.state == OfferState.MISSED and offer.reason == OfferReason.NO_ANSWER
     never_rang = offer.state == OfferState.FAILED and leg.answered_at is None
-    return (missed or never_rang) and bool(leg.ended_at and offer.ended_at and leg.ended_at < offer.ended_at)
+    if leg.state != LegState.BUSY or not (missed or never_rang) or leg.ended_at is None or offer.ended_at is None:
+        return False
+    # The carrier's times are whole seconds: only a whole second before is surely before.
+    return leg.ended_at + timedelta(seconds=1) <= offer.ended_at
 
 
 def overdue_offers(session: Session, *, now: datetime) -> list[str]:
@@ -238,6 +250,9 @@ def expire_offer(session: Session, offer_id: str, *, now: datetime) -> None:
     session.refresh(offer)
     if offer.ring_until_at > now or offer.state not in OPEN_OFFER_STATES:
         return
+    answered = any(leg.answered_at is not None and leg.ended_at is None for leg in legs_of_offer(session, offer.id))
+    if answered and now < offer.ring_until_at + timedelta(seconds=CREATE_GRACE_SECONDS):
+        return  # her document is on its way, and with it the acceptance
     if offer.state == OfferState.RINGING:
         lifecycle.close_offer(session, offer, call, OfferState.MISSED, OfferReason.NO_ANSWER, now=now)
     else:

@@ -5,11 +5,17 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, SQLColumnExpression, exists, select, update
 from sqlalchemy.orm import Session
 
 from callcenter.config import VoiceSettings
-from callcenter.domain.receptionists import Activity, Presence, is_reachable
+from callcenter.db import wake_workers
+from callcenter.domain.receptionists import (
+    HEARTBEAT_LAPSES_AFTER_SECONDS,
+    Activity,
+    Presence,
+    is_reachable,
+)
 from callcenter.domain.routing import Candidate
 from callcenter.errors import BadInput, Conflict, NotFound
 from callcenter.models import Assignment, Call, Receptionist, User
@@ -37,6 +43,7 @@ def set_presence(
         receptionist.presence_changed_at = now
         if presence == Presence.AVAILABLE and receptionist.activity == Activity.IDLE:
             receptionist.idle_since_at = now
+        wake_workers(session)
     receptionist.presence = presence
     receptionist.presence_reason = reason if presence != Presence.AVAILABLE else None
     return receptionist
@@ -56,6 +63,8 @@ def heartbeat(
         # A new softphone has come up where the old one could not be rung: she need not know about it.
         receptionist.presence = Presence.AVAILABLE
         receptionist.presence_reason = None
+    if not is_reachable(receptionist.heartbeat_at, now):
+        wake_workers(session)
     receptionist.softphone_session = softphone_session or present
     receptionist.heartbeat_at = now
     return receptionist
@@ -76,6 +85,20 @@ def candidates(session: Session, clinic_id: str) -> list[Candidate]:
         .where(Assignment.clinic_id == clinic_id, User.disabled_at.is_(None))
     )
     return [Candidate(*row) for row in rows]
+
+
+def free_for_clinic(clinic_id: SQLColumnExpression[str], now: datetime) -> ColumnElement[bool]:
+    """A condition for queries: somebody who may serve the clinic can be rung right now."""
+    alive_since = now - timedelta(seconds=HEARTBEAT_LAPSES_AFTER_SECONDS)
+    return exists().where(
+        Assignment.clinic_id == clinic_id,
+        Assignment.user_id == Receptionist.user_id,
+        User.id == Receptionist.user_id,
+        User.disabled_at.is_(None),
+        Receptionist.presence == Presence.AVAILABLE,
+        Receptionist.activity == Activity.IDLE,
+        Receptionist.heartbeat_at >= alive_since,
+    )
 
 
 def claim(session: Session, user_id: str, *, call_id: str, offer_id: str) -> bool:
@@ -178,7 +201,7 @@ def take_for_wrap_up(session: Session, user_id: str, *, call_id: str, voice: Voi
 
 def finish_wrap_up(session: Session, user_id: str, *, now: datetime) -> Receptionist:
     """End the wrap-up early. Raises Conflict ``wrong_state`` when there is none."""
-    receptionist = _locked(session, user_id)
+    receptionist = _locked_with_call(session, user_id)
     if receptionist.activity != Activity.WRAPPING_UP:
         raise Conflict("There is no wrap-up to finish.", code="wrong_state")
     _end_wrap_up(session, receptionist, now)
@@ -215,7 +238,7 @@ def lapsed_wrap_ups(session: Session, *, now: datetime) -> list[str]:
 
 def lapse_wrap_up(session: Session, user_id: str, *, now: datetime) -> None:
     """End a wrap-up whose time is over; does nothing when it was extended or finished meanwhile."""
-    receptionist = _locked(session, user_id)
+    receptionist = _locked_with_call(session, user_id)
     if receptionist.wrap_up_ends_at is not None and receptionist.wrap_up_ends_at <= now:
         _end_wrap_up(session, receptionist, now)
 
@@ -230,6 +253,18 @@ def _end_wrap_up(session: Session, receptionist: Receptionist, now: datetime) ->
     receptionist.wrap_up_ends_at = None
     receptionist.wrap_up_extended = False
     receptionist.idle_since_at = now
+    wake_workers(session)
+
+
+def _locked_with_call(session: Session, user_id: str) -> Receptionist:
+    """The receptionist, locked after her call: the order that everybody keeps (see ``call_rows``)."""
+    call_id = session.scalar(select(Receptionist.current_call_id).where(Receptionist.user_id == user_id))
+    if call_id is not None:
+        session.execute(select(Call.id).where(Call.id == call_id).with_for_update())
+    receptionist = _locked(session, user_id)
+    if receptionist.current_call_id not in (None, call_id):
+        raise Conflict("Her call has changed at this moment; try again.", code="conflict")
+    return receptionist
 
 
 def _locked(session: Session, user_id: str) -> Receptionist:

@@ -26,6 +26,10 @@ CHECK_AFTER_LOSS_SECONDS = 5
 """The same where the end of the call itself had to be asked for."""
 
 
+NO_TRACE = "no_trace_at_carrier"
+"""Why a recording is held to be absent although nobody said so; a late report proves it wrong."""
+
+
 def add_row(session: Session, call: Call, kind: RecordingKind, *, now: datetime) -> Recording:
     """The row before any byte exists (R3), with its expiry (P27) and a random store key."""
     clinic = session.get_one(Clinic, call.clinic_id)
@@ -126,6 +130,17 @@ def request_hold(session: Session, call_id: str, *, held: bool, now: datetime) -
     return call
 
 
+def hold_failed(session: Session, call: Call, *, now: datetime) -> None:
+    """The carrier did not hold the caller: they talk on, and what they say is recorded again."""
+    if call.hold == HoldState.REQUESTED:
+        call.hold = HoldState.FAILED
+    call.hold_wanted = call.hold == HoldState.HELD
+    recording = live(session, call.id, RecordingKind.CONVERSATION)
+    if recording is not None and not call.hold_wanted:
+        close_pauses(session, recording, (PauseReason.HOLD,), now=now)
+        tell(session, CommandKind.SYNC_RECORDING, call, recording.id, now=now)
+
+
 def hold_reported(session: Session, call: Call, *, held: bool, at: datetime, now: datetime) -> None:
     """The carrier has confirmed a hold or its end. Recording goes on only after the caller is really back."""
     if held and call.held_since_at is None:
@@ -178,19 +193,21 @@ def reported(session: Session, recording: Recording, report: RecordingReport, *,
         recording.carrier_copy_due = True
         recording.next_attempt_at = now
         return
-    if recording.state not in LIVE_RECORDING_STATES:
+    found_after_all = recording.state == RecordingState.ABSENT and recording.failure == NO_TRACE
+    if recording.state not in LIVE_RECORDING_STATES and not found_after_all:
         return
     if report.kind == RecordingReportKind.IN_PROGRESS:
         if recording.state == RecordingState.STARTING:
             recording.state = RecordingState.RECORDING
-            recording.started_at = report.started_at or recording.started_at
+            recording.started_at = _plausible(report.started_at, recording, call, now)
             tell(session, CommandKind.SYNC_RECORDING, call, recording.id, now=now)
         return
     _ended(session, recording, call, report, now=now)
 
 
 def _ended(session: Session, recording: Recording, call: Call, report: RecordingReport, *, now: datetime) -> None:
-    recording.started_at = report.started_at or recording.started_at
+    recording.started_at = _plausible(report.started_at, recording, call, now)
+    recording.failure = None
     recording.channels = report.channels
     recording.duration_seconds = report.duration_seconds
     seconds = report.duration_seconds or 0
@@ -209,6 +226,11 @@ def _ended(session: Session, recording: Recording, call: Call, report: Recording
         recording.purge_wanted = True
 
 
+def _plausible(started_at: datetime | None, recording: Recording, call: Call, now: datetime) -> datetime:
+    """The carrier's start time, kept between the call's start and now: expiry is counted from it (P27, P30)."""
+    return min(max(started_at or recording.started_at, call.started_at), now)
+
+
 def call_ended(session: Session, call: Call, *, now: datetime) -> None:
     """The call is over: a recording whose last callback does not come is asked about, and so is one that was refused
     before it was known by name, because it may have started after all."""
@@ -224,6 +246,8 @@ def ask_about_live(session: Session, call: Call, *, now: datetime, delay_seconds
     for recording in of_call(session, call.id):
         if recording.state in LIVE_RECORDING_STATES:
             tell(session, CommandKind.CHECK_RECORDING, call, recording.id, now=now, delay_seconds=delay_seconds)
+        elif recording.state == RecordingState.REFUSED and recording.carrier_copy_deleted_at is None:
+            tell(session, CommandKind.SYNC_RECORDING, call, recording.id, now=now, delay_seconds=delay_seconds)
 
 
 def confirm_pauses(session: Session, pause_ids: list[str]) -> None:
@@ -252,11 +276,13 @@ def _surplus(
     session: Session, recording: Recording, call: Call, carrier_recording_sid: str, *, now: datetime
 ) -> Recording:
     """A second recording under one row comes from a repair that crossed with a late start, or from a document that
-    ran twice. It gets a row of its own, as refused, so that it is deleted at the carrier and never stored."""
+    ran twice. It gets a row of its own; of a talk as refused, so that it is deleted at the carrier and never stored."""
     present = session.scalar(select(Recording).where(Recording.carrier_recording_sid == carrier_recording_sid))
     if present is not None:
         return present
     surplus = add_row(session, call, recording.kind, now=now)
+    if recording.kind == RecordingKind.VOICEMAIL and recording.state != RecordingState.REFUSED:
+        return surplus  # the prompt came twice; either may be the message
     surplus.state = RecordingState.REFUSED
     surplus.failure = "surplus"
     surplus.ended_at = now

@@ -16,7 +16,7 @@ from callcenter.domain.routing import (
 )
 from callcenter.models import Assignment, Call
 from callcenter.services import lifecycle, receptionists
-from callcenter.services.call_rows import locked
+from callcenter.services.call_rows import locked, open_offers
 from callcenter.services.commands import tell
 
 
@@ -37,7 +37,8 @@ def overflow_due(session: Session, call: Call, *, now: datetime) -> bool:
     if call.state != CallState.QUEUED or call.accepted_offer_id is not None or call.overflow_after_at is None:
         return False
     facts = WaitFacts(
-        first_prompt_heard=call.wait_rounds >= 2 or call.turn > 1,
+        first_prompt_heard=call.wait_rounds >= 2,
+        being_offered=bool(open_offers(session, call.id)),
         overflow_after_at=call.overflow_after_at,
         candidates=receptionists.candidates(session, call.clinic_id),
     )

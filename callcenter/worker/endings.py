@@ -2,17 +2,24 @@
 
 from datetime import timedelta
 
+from sqlalchemy.orm import Session
+
 from callcenter.db import reading, transaction
 from callcenter.domain.calls import ENDED_LEG_STATES, CallState, LegRole
+from callcenter.domain.commands import CommandKind
 from callcenter.domain.events import LegReport
+from callcenter.domain.recordings import RecordingKind
 from callcenter.errors import CarrierNotFound
 from callcenter.models import Call, Offer
 from callcenter.services import carrier_reports, lifecycle, recordings, replays
 from callcenter.services.call_rows import legs_of_call, locked
 from callcenter.services.calls import conference_name
+from callcenter.services.commands import tell
 from callcenter.worker.job import Job, Later
-from callcenter.worker.rings import end_leg, look_up, settle_join
+from callcenter.worker.rings import end_leg, has_asked, look_up, settle_join
 
+PROMPT_SECONDS = 30
+"""The longest prompt before a message."""
 REPLAY_MARGIN_SECONDS = 5
 """A call that was over this long before its row was created never rang us: the request was a replay."""
 
@@ -26,10 +33,11 @@ def move_on(job: Job) -> Later | None:
     """Make the caller's leg ask for its next step, wherever it is: in the queue or left alone in a conference."""
     with reading(job.engine) as session:
         call = session.get_one(Call, job.call_id)
-        moving = call.state == CallState.LEAVING_MESSAGE or (
-            call.state == CallState.QUEUED and call.turn > 1 and call.accepted_offer_id is None
-        )
-        if not moving or call.carrier_call_sid is None:
+        waiting = call.state == CallState.QUEUED and call.accepted_offer_id is None
+        if not (waiting or call.state == CallState.LEAVING_MESSAGE) or call.carrier_call_sid is None:
+            return None
+        speaking = recordings.live(session, call.id, RecordingKind.VOICEMAIL) is not None
+        if speaking and not _silent(session, job, call):
             return None
         sid, turn = call.carrier_call_sid, call.turn
         queue_sid = call.carrier_queue_sid if call.state == CallState.LEAVING_MESSAGE else None
@@ -39,17 +47,13 @@ def move_on(job: Job) -> Later | None:
                 job.carrier.dequeue(queue_sid, sid, call_id=job.call_id, turn=turn)
                 return None
             except CarrierNotFound:
-                if _has_left_queue(job):
-                    return None
+                pass  # not in the queue: on the way out by the wait document, or left alone elsewhere
+        if has_asked(job):
+            return None
         job.carrier.ask_next_step(sid, call_id=job.call_id, turn=turn)
     except CarrierNotFound:
         _settle(job, look_up(job, sid))
     return None
-
-
-def _has_left_queue(job: Job) -> bool:
-    """The wait document sends a caller out of the queue too; then there is nothing left to do."""
-    return job.attempts > 1
 
 
 def hang_up(job: Job) -> Later | None:
@@ -79,7 +83,29 @@ def verify_call(job: Job) -> Later | None:
         return _verify_talk(job, sid)
     elif offer_id is not None:
         settle_join(job, offer_id)  # too early to tell: CHECK_JOIN looks again
+    else:
+        _verify_asking(job)
     return None
+
+
+def _verify_asking(job: Job) -> None:
+    """A caller who waits or leaves a message asks now and then. One who has not for too long sits somewhere in silence:
+    the leg is sent on once more."""
+    now = job.now()
+    with transaction(job.engine) as session:
+        call = locked(session, job.call_id)
+        if call.state in (CallState.QUEUED, CallState.LEAVING_MESSAGE) and _silent(session, job, call):
+            tell(session, CommandKind.MOVE_ON, call, call.id, now=now)
+
+
+def _silent(session: Session, job: Job, call: Call) -> bool:
+    """Whether the caller's leg has not asked for longer than what it was given to do can take."""
+    patience = lifecycle.CHECK_MOVED_SECONDS
+    if recordings.live(session, call.id, RecordingKind.VOICEMAIL) is not None:
+        patience += job.voice.message_max_seconds + PROMPT_SECONDS
+    elif call.state != CallState.LEAVING_MESSAGE:
+        patience += lifecycle.CHECK_QUEUED_SECONDS
+    return call.asked_at is None or job.now() - call.asked_at > timedelta(seconds=patience)
 
 
 def _settle(job: Job, report: LegReport) -> None:
@@ -140,8 +166,5 @@ def sweep_legs(job: Job) -> Later | None:
     for leg_id, sid in legs:
         end_leg(job, leg_id, sid)
     if conference_sid is not None:
-        try:
-            job.carrier.end_conference(conference_sid)
-        except CarrierNotFound:
-            return None
+        job.carrier.end_conference(conference_sid)
     return None

@@ -1,5 +1,7 @@
 """Claims one command, runs its handler outside any transaction, records the result."""
 
+from collections.abc import Callable
+
 from sqlalchemy import Engine
 
 from callcenter import clock
@@ -12,7 +14,7 @@ from callcenter.models import CarrierCommand
 from callcenter.ports import Carrier
 from callcenter.services import commands
 from callcenter.worker import endings, rings, talks
-from callcenter.worker.job import Handler, Job
+from callcenter.worker.job import Handler, Job, Later
 
 HANDLERS: dict[CommandKind, Handler] = {
     CommandKind.RING: rings.ring,
@@ -29,47 +31,73 @@ HANDLERS: dict[CommandKind, Handler] = {
     CommandKind.SWEEP_LEGS: endings.sweep_legs,
 }
 
-MOST_ATTEMPTS = 12
-"""With the backoff of domain/backoff.py this is about an hour; the sweeper looks at the call long before."""
+GIVEN_UP: dict[CommandKind, Callable[[Job], None]] = {
+    CommandKind.RING: rings.give_up,
+    CommandKind.SYNC_HOLD: talks.hold_failed,
+}
+"""What our rows must say when the carrier will not do it. Every other kind is revived later."""
+
+MOST_FAILURES = 12
+"""With the backoff of domain/backoff.py this is about an hour."""
 
 
-def execute(engine: Engine, carrier: Carrier, voice: VoiceSettings, command_id: str) -> bool:
-    """Carry out one command; False when somebody else has it. Never raises for what the carrier does."""
+def execute(
+    engine: Engine, carrier: Carrier, voice: VoiceSettings, command_id: str, *, holder: str = "one-off"
+) -> bool:
+    """Carry out one command as the worker ``holder``; False when somebody else has it. Never raises for what the
+    carrier does."""
     with transaction(engine, wake=False) as session:
-        command = commands.claim(session, command_id, now=clock.now())
+        command = commands.claim(session, command_id, now=clock.now(), holder=holder)
     if command is None:
         return False
-    job = Job(engine, carrier, voice, command.id, command.call_id, command.subject_id, command.attempts)
+    job = Job(
+        engine=engine,
+        carrier=carrier,
+        voice=voice,
+        command_id=command.id,
+        call_id=command.call_id,
+        subject_id=command.subject_id,
+        attempts=command.attempts,
+        told_at=command.created_at,
+    )
     try:
         later = HANDLERS[command.kind](job)
     except CarrierUnavailable as error:
-        _try_again(engine, command, error.retry_after_seconds, error)
-        return True
+        _try_again(job, command, error.retry_after_seconds, error)
     except CarrierError as error:
-        _note(command, error)
-        with transaction(engine, wake=False) as session:
-            commands.finish(session, command.id, now=clock.now(), failure=error.code)
-        return True
+        _give_up(job, command, error, error.code)
     except Exception as error:
         # A fault of ours must neither stop the worker nor block the commands behind it.
         log("worker").exception("command_broke", kind=command.kind, command_id=command.id)
-        _try_again(engine, command, None, error)
-        return True
-    with transaction(engine, wake=False) as session:
-        if later is None:
-            commands.finish(session, command.id, now=clock.now())
-        else:
-            commands.again(session, command.id, now=clock.now(), delay_seconds=later.seconds)
+        _try_again(job, command, None, error)
+    else:
+        _record(job, command, later)
     return True
 
 
-def _try_again(engine: Engine, command: CarrierCommand, retry_after_seconds: float | None, error: Exception) -> None:
-    _note(command, error)
-    with transaction(engine, wake=False) as session:
-        if command.attempts >= MOST_ATTEMPTS:
-            commands.finish(session, command.id, now=clock.now(), failure="gave_up")
+def _record(job: Job, command: CarrierCommand, later: Later | None) -> None:
+    with transaction(job.engine, wake=False) as session:
+        if later is None:
+            commands.finish(session, command, now=clock.now())
         else:
-            commands.retry(session, command, now=clock.now(), retry_after_seconds=retry_after_seconds)
+            commands.again(session, command, now=clock.now(), delay_seconds=later.seconds)
+
+
+def _try_again(job: Job, command: CarrierCommand, retry_after_seconds: float | None, error: Exception) -> None:
+    if command.failures + 1 >= MOST_FAILURES:
+        _give_up(job, command, error, "gave_up")
+        return
+    _note(command, error)
+    with transaction(job.engine, wake=False) as session:
+        commands.retry(session, command, now=clock.now(), retry_after_seconds=retry_after_seconds)
+
+
+def _give_up(job: Job, command: CarrierCommand, error: Exception, failure: str) -> None:
+    _note(command, error)
+    if command.kind in GIVEN_UP:
+        GIVEN_UP[command.kind](job)
+    with transaction(job.engine, wake=False) as session:
+        commands.finish(session, command, now=clock.now(), failure=failure)
 
 
 def _note(command: CarrierCommand, error: Exception) -> None:

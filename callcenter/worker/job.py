@@ -22,6 +22,7 @@ class Job:
     call_id: str
     subject_id: str
     attempts: int
+    told_at: datetime
 
     def now(self) -> datetime:
         """The time now, aware UTC."""

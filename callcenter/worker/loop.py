@@ -1,23 +1,39 @@
 """The worker process: one thread ticks, a pool tells the carrier, two threads copy recordings."""
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import Engine
 
 from callcenter import clock
 from callcenter.config import Settings
-from callcenter.db import reading
+from callcenter.db import reading, transaction
 from callcenter.logs import log
+from callcenter.models import new_id
 from callcenter.ports import Carrier, RecordingStore
 from callcenter.services import commands, ingest, jobs
 from callcenter.worker.execute import execute
-from callcenter.worker.tick import ask_about_all, tick
+from callcenter.worker.tick import ask_about_all, tick, tidy
 from callcenter.worker.wake import POLL_SECONDS, waker_for
 
 COMMAND_THREADS = 8
 COPY_THREADS = 2
 HEARTBEAT_SECONDS = 10
+RENEW_SECONDS = 5
+TIDY_SECONDS = 60
+
+
+class _Every:
+    """Runs something at once and then every so many seconds of this process's own time."""
+
+    def __init__(self, seconds: float, do: Callable[[], None]) -> None:
+        self._seconds, self._do, self._due = seconds, do, 0.0
+
+    def run_if_due(self) -> None:
+        if clock.monotonic_seconds() >= self._due:
+            self._do()
+            self._due = clock.monotonic_seconds() + self._seconds
 
 
 class Worker:
@@ -29,6 +45,7 @@ class Worker:
         self._carrier = carrier
         self._store = store
         self._stop = threading.Event()
+        self._holder = new_id()
         self._busy: set[str] = set()
         self._busy_guard = threading.Lock()
 
@@ -42,13 +59,17 @@ class Worker:
         for copier in copiers:
             copier.start()
         waker = waker_for(self._engine)
-        next_heartbeat, asked = 0.0, False
+        asked = False
+        upkeep = (
+            _Every(RENEW_SECONDS, self._renew),
+            _Every(HEARTBEAT_SECONDS, self._beat),
+            _Every(TIDY_SECONDS, lambda: tidy(self._engine)),
+        )
         with ThreadPoolExecutor(COMMAND_THREADS, thread_name_prefix="command") as pool:
             while not self._stop.is_set():
                 try:
-                    if clock.monotonic_seconds() >= next_heartbeat:
-                        jobs.beat(self._engine, "worker", interval_seconds=HEARTBEAT_SECONDS, now=clock.now())
-                        next_heartbeat = clock.monotonic_seconds() + HEARTBEAT_SECONDS
+                    for task in upkeep:
+                        task.run_if_due()
                     if not asked:
                         ask_about_all(self._engine)
                         asked = True
@@ -60,6 +81,16 @@ class Worker:
                     self._stop.wait(1)
                 waker.wait(self._stop)
         waker.close()
+
+    def _renew(self) -> None:
+        with self._busy_guard:
+            busy = bool(self._busy)
+        if busy:
+            with transaction(self._engine, wake=False) as session:
+                commands.renew(session, self._holder, now=clock.now())
+
+    def _beat(self) -> None:
+        jobs.beat(self._engine, "worker", interval_seconds=HEARTBEAT_SECONDS, now=clock.now())
 
     def _hand_out(self, pool: ThreadPoolExecutor) -> None:
         with reading(self._engine) as session:
@@ -73,7 +104,7 @@ class Worker:
 
     def _execute(self, command_id: str) -> None:
         try:
-            execute(self._engine, self._carrier, self._settings.voice, command_id)
+            execute(self._engine, self._carrier, self._settings.voice, command_id, holder=self._holder)
         except Exception:
             log("worker").exception("command_not_recorded", command_id=command_id)
         finally:

@@ -19,7 +19,7 @@ from callcenter.domain.calls import (
 )
 from callcenter.domain.commands import CommandKind, CommandState
 from callcenter.domain.events import LegReport
-from callcenter.errors import CarrierNotFound, CarrierRefused, CarrierUnavailable
+from callcenter.errors import CarrierNotFound, CarrierUnavailable
 from callcenter.models import Call, CallLeg, CarrierCommand, Offer, User
 from callcenter.ports import CarrierCall
 from callcenter.services import carrier_reports, lifecycle, queueing
@@ -48,36 +48,41 @@ def ring(job: Job) -> Later | None:
     sid = None
     if job.attempts > 1:
         sid = _created_before(job, job.carrier.rings_since(identity, created_at - timedelta(seconds=LOOK_BACK_SECONDS)))
+    asked_at = job.now()
     if sid is None:
-        try:
-            sid = job.carrier.ring(
-                identity=identity,
-                from_number=from_number,
-                call_id=job.call_id,
-                turn=turn,
-                offer_id=job.subject_id,
-                ring_seconds=job.voice.ring_seconds,
-            )
-        except (CarrierRefused, CarrierNotFound):
-            _give_up(job)
-            raise
+        sid = job.carrier.ring(
+            identity=identity,
+            from_number=from_number,
+            call_id=job.call_id,
+            turn=turn,
+            offer_id=job.subject_id,
+            ring_seconds=job.voice.ring_seconds,
+        )
     with transaction(job.engine) as session:
         call = locked(session, job.call_id)
         offer = session.get_one(Offer, job.subject_id)
         leg = queueing.bind_leg(session, offer, sid)
+        if leg is not None and leg.state == LegState.INITIATED:
+            leg.started_at = asked_at  # from here on it could ring
         if leg is not None and leg.ended_at is None and offer.state not in (*OPEN_OFFER_STATES, OfferState.ACCEPTED):
             tell(session, CommandKind.DROP_LEG, call, leg.id, now=job.now())
     return None
 
 
 def _created_before(job: Job, rings: list[CarrierCall]) -> str | None:
-    sids = [ring.carrier_call_sid for ring in rings if ring.state not in ENDED_LEG_STATES]
+    """A live leg of this offer that no row of ours has: the address says whose it is, where the carrier keeps that."""
+    sids = [
+        ring.carrier_call_sid
+        for ring in rings
+        if ring.state not in ENDED_LEG_STATES and ("offer=" not in ring.to or job.subject_id in ring.to)
+    ]
     with reading(job.engine) as session:
         known = set(session.scalars(select(CallLeg.carrier_call_sid).where(CallLeg.carrier_call_sid.in_(sids))))
     return next((sid for sid in sids if sid not in known), None)
 
 
-def _give_up(job: Job) -> None:
+def give_up(job: Job) -> None:
+    """She cannot be rung: the next one. Not her fault."""
     with transaction(job.engine) as session:
         call = locked(session, job.call_id)
         offer = session.get_one(Offer, job.subject_id)
@@ -107,6 +112,9 @@ def end_leg(job: Job, leg_id: str, sid: str) -> None:
         leg = session.get_one(CallLeg, leg_id)
         if report.state not in ENDED_LEG_STATES:  # the carrier's view may lag behind what it has just been told
             report = replace(report, state=LegState.COMPLETED if leg.answered_at else LegState.CANCELLED, at=now)
+        if leg.offer_id is None:  # a surplus leg: nothing hangs on it
+            leg.state, leg.ended_at = report.state, report.at or now
+            return
         offer = session.get_one(Offer, leg.offer_id)
         carrier_reports.leg_changed(session, call, offer, leg, report, voice=job.voice, now=now)
 
@@ -121,12 +129,8 @@ def connect(job: Job) -> Later | None:
     if sid is None:
         return None
     try:
-        if queue_sid is None:
-            job.carrier.ask_next_step(sid, call_id=job.call_id, turn=turn)
-        else:
-            job.carrier.dequeue(queue_sid, sid, call_id=job.call_id, turn=turn)
-    except CarrierNotFound:
-        return _not_in_queue(job, sid, turn)
+        if not (queue_sid and _dequeued(job, queue_sid, sid, turn)):
+            _send_on(job, sid, turn)
     except CarrierUnavailable:
         if job.attempts < DEQUEUE_TRIES:
             raise
@@ -134,14 +138,30 @@ def connect(job: Job) -> Later | None:
     return None
 
 
-def _not_in_queue(job: Job, sid: str, turn: int) -> Later | None:
-    """Gone, dequeued before, or on the way back from a lost softphone: the leg itself tells."""
+def _dequeued(job: Job, queue_sid: str, sid: str, turn: int) -> bool:
+    try:
+        job.carrier.dequeue(queue_sid, sid, call_id=job.call_id, turn=turn)
+    except CarrierNotFound:
+        return False
+    return True
+
+
+def _send_on(job: Job, sid: str, turn: int) -> None:
+    """Not in the queue: gone, on the way back from a lost softphone, or dequeued by an attempt that did not hear the
+    answer. The leg itself tells; one that has asked since we began knows its way."""
     report = look_up(job, sid)
     if report.state in ENDED_LEG_STATES:
         caller_is_gone(job, report)
-    elif job.attempts == 1:
+        return
+    if not has_asked(job):
         job.carrier.ask_next_step(sid, call_id=job.call_id, turn=turn)
-    return None
+
+
+def has_asked(job: Job) -> bool:
+    """Whether the caller's leg has asked for a step since this command was told."""
+    with reading(job.engine) as session:
+        call = session.get(Call, job.call_id)
+        return call is not None and call.asked_at is not None and call.asked_at > job.told_at
 
 
 def look_up(job: Job, sid: str) -> LegReport:
@@ -183,7 +203,7 @@ def settle_join(job: Job, offer_id: str) -> Later | None:
         if call.state != CallState.QUEUED or call.accepted_offer_id != offer_id or call.carrier_call_sid is None:
             return None
         sid, conference_sid, name = call.carrier_call_sid, call.carrier_conference_sid, conference_name(call)
-        overdue = _is_overdue(session, offer_id, job.now())
+        overdue = _is_overdue(session, job.call_id, offer_id, job.now())
         hers = [leg.carrier_call_sid for leg in legs_of_offer(session, offer_id) if leg.carrier_call_sid]
     alone = overdue or all(look_up(job, leg).state in ENDED_LEG_STATES for leg in hers)
     conference_sid = conference_sid or job.carrier.conference(name)
@@ -203,10 +223,14 @@ def settle_join(job: Job, offer_id: str) -> Later | None:
     return None
 
 
-def _is_overdue(session: Session, offer_id: str, now: datetime) -> bool:
+def _is_overdue(session: Session, call_id: str, offer_id: str, now: datetime) -> bool:
     """Counted from the dequeue: a worker that was away has sent the caller only now."""
     connecting = session.scalar(
-        select(CarrierCommand).where(CarrierCommand.kind == CommandKind.CONNECT, CarrierCommand.subject_id == offer_id)
+        select(CarrierCommand).where(
+            CarrierCommand.call_id == call_id,
+            CarrierCommand.kind == CommandKind.CONNECT,
+            CarrierCommand.subject_id == offer_id,
+        )
     )
     if connecting is None or connecting.state == CommandState.FAILED:
         return True

@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 from callcenter.db import reading, transaction
-from callcenter.domain.calls import CallState, HoldState
+from callcenter.domain.calls import CallState
 from callcenter.domain.commands import CommandKind
 from callcenter.domain.events import RecordingReport, RecordingReportKind
 from callcenter.domain.recordings import LIVE_RECORDING_STATES, RecordingState
@@ -17,8 +17,10 @@ from callcenter.services.commands import tell
 from callcenter.worker.job import Job, Later
 
 CHECK_RECORDING_EVERY_SECONDS = 30
-CHECK_RECORDING_TRIES = 20
-"""The carrier finishes a recording within seconds; after ten minutes without any trace there is none."""
+CHECK_RECORDING_TRIES = 3
+"""The carrier finishes a recording within seconds; what it does not show in a minute and a half is not there."""
+LOOK_FOR_REFUSED_SECONDS = 2
+LOOK_FOR_REFUSED_TRIES = 4
 
 
 def sync_hold(job: Job) -> Later | None:
@@ -32,19 +34,18 @@ def sync_hold(job: Job) -> Later | None:
     conference_sid = conference_sid or job.carrier.conference(name)
     if sid is None or conference_sid is None:
         return None
-    try:
-        held = job.carrier.hold(conference_sid, sid, held=wanted, call_id=job.call_id, turn=turn)
-    except (CarrierNotFound, CarrierRefused):
-        with transaction(job.engine) as session:
-            call = locked(session, job.call_id)
-            if call.hold == HoldState.REQUESTED:
-                call.hold = HoldState.FAILED
-        raise
+    held = job.carrier.hold(conference_sid, sid, held=wanted, call_id=job.call_id, turn=turn)
     with transaction(job.engine) as session:
         call = locked(session, job.call_id)
         if call.state == CallState.CONNECTED and call.turn == turn and call.hold_wanted == wanted:
             recordings.hold_reported(session, call, held=held, at=job.now(), now=job.now())
     return None
+
+
+def hold_failed(job: Job) -> None:
+    """The carrier has refused, or has not answered for too long."""
+    with transaction(job.engine) as session:
+        recordings.hold_failed(session, locked(session, job.call_id), now=job.now())
 
 
 def sync_recording(job: Job) -> Later | None:
@@ -81,7 +82,8 @@ def _stop_refused(job: Job, sid: str | None, leg_sid: str) -> Later | None:
     if sid is None:
         found = _unclaimed(job, job.carrier.recordings_of(leg_sid))
         if found is None:
-            return None
+            # Its start may be on the way: what was refused must not be found running tomorrow.
+            return Later(LOOK_FOR_REFUSED_SECONDS) if job.attempts < LOOK_FOR_REFUSED_TRIES else None
         sid = found.carrier_recording_sid
     with suppress(CarrierNotFound, CarrierRefused):  # over already; what counts is that the copy is deleted
         job.carrier.stop_recording(leg_sid, sid)
@@ -132,14 +134,14 @@ def check_recording(job: Job) -> Later | None:
     if found is not None and found.kind in (RecordingReportKind.COMPLETED, RecordingReportKind.ABSENT):
         _report(job, _as_report(found, found.kind))
         return None
-    if job.attempts < CHECK_RECORDING_TRIES and (found is not None or job.attempts < 3):
+    if found is not None or job.attempts < CHECK_RECORDING_TRIES:
         return Later(CHECK_RECORDING_EVERY_SECONDS)
     with transaction(job.engine) as session:
         locked(session, job.call_id)
         recording = session.get_one(Recording, job.subject_id)
         if recording.state in LIVE_RECORDING_STATES:
             recording.state = RecordingState.ABSENT
-            recording.failure = "no_trace_at_carrier"
+            recording.failure = recordings.NO_TRACE
             recording.ended_at = job.now()
     return None
 

@@ -15,9 +15,9 @@ from callcenter.domain.commands import CommandKind
 from callcenter.errors import NotFound
 from callcenter.logs import log
 from callcenter.models import Call
-from callcenter.services import lifecycle, queueing, receptionists, waiting
+from callcenter.services import commands, lifecycle, queueing, receptionists, waiting
 from callcenter.services.call_rows import locked
-from callcenter.services.commands import tell
+from callcenter.services.commands import is_pending, tell
 
 VERIFY_EVERY_SECONDS = 60
 """A call that was asked about and is still live is asked about again after this."""
@@ -33,11 +33,12 @@ def tick(engine: Engine, voice: VoiceSettings) -> None:
         wrap_ups = receptionists.lapsed_wrap_ups(session, now=now)
         silent = list(session.scalars(select(Call.id).where(Call.state != CallState.ENDED, Call.check_at <= now)))
     _each(engine, offers, lambda session, id_: queueing.expire_offer(session, id_, now=now))
-    _each(engine, overflowing, lambda session, id_: waiting.overflow(session, id_, now=now))
     _each(engine, wrap_ups, lambda session, id_: receptionists.lapse_wrap_up(session, id_, now=now))
     _each(engine, silent, lambda session, id_: _ask_about(session, id_, now))
     if queued:
         dispatch_all(engine, voice)
+    # After the dispatch: whoever is being rung for a caller is worth waiting for.
+    _each(engine, overflowing, lambda session, id_: waiting.overflow(session, id_, now=now))
 
 
 def ask_about_all(engine: Engine) -> None:
@@ -75,7 +76,15 @@ def _ask_about(session: Session, call_id: str, now: datetime) -> None:
     if call.state == CallState.ENDED or call.check_at > now:
         return
     call.check_at = now + timedelta(seconds=VERIFY_EVERY_SECONDS)
-    tell(session, CommandKind.VERIFY_CALL, call, call.id, now=now)
+    if not is_pending(session, CommandKind.VERIFY_CALL, call, call.id):
+        tell(session, CommandKind.VERIFY_CALL, call, call.id, now=now)
+
+
+def tidy(engine: Engine) -> None:
+    """Now and then: try again what was given up, and forget what is long done."""
+    with transaction(engine, wake=False) as session:
+        commands.revive_given_up(session, now=clock.now())
+        commands.forget_finished(session, now=clock.now())
 
 
 def _each(engine: Engine, ids: list[str], do: Callable[[Session, str], object]) -> None:

@@ -117,7 +117,7 @@ def test_no_answer_is_missed_and_means_a_break_and_the_next_receptionist(script:
     script.waits()
     first = script.is_offered()
     script.leg(first, LegState.RINGING)
-    script.later(VOICE.ring_seconds)
+    script.later(VOICE.ring_seconds + queueing.ANSWER_GRACE_SECONDS)
     with transaction(script.engine) as session:
         queueing.expire_offer(session, first.id, now=script.now)
     assert (script.offer(first.id).state, script.offer(first.id).reason) == (OfferState.MISSED, OfferReason.NO_ANSWER)

@@ -12,7 +12,7 @@ from callcenter.domain.receptionists import Activity, Presence
 from callcenter.domain.steps import SayAndHangUp
 from callcenter.models import Call, CallLeg, CarrierCommand, CarrierEvent, Recording, ReplayedCall
 from callcenter.services import calls, receptionists
-from callcenter.worker.execute import MOST_ATTEMPTS, execute
+from callcenter.worker.execute import MOST_FAILURES, execute
 from tests.carrier_world import World
 from tests.factories import create_opening_band
 from tests.worker.desk import (
@@ -191,10 +191,10 @@ def test_a_wrap_up_ends_when_its_time_is_over(world: World) -> None:
 
 def test_a_command_is_given_up_after_many_tries_and_blocks_nothing(world: World) -> None:
     caller, _ = talking(world)
-    world.carrier.refuse("end_call", *(unavailable() for _ in range(MOST_ATTEMPTS)))
+    world.carrier.refuse("end_call", *(unavailable() for _ in range(MOST_FAILURES)))
     hang_up(world)
     command = commands_of(world, CommandKind.HANG_UP)[0]
-    for _ in range(MOST_ATTEMPTS):
+    for _ in range(MOST_FAILURES):
         with transaction(world.engine) as session:
             session.get_one(CarrierCommand, command.id).next_attempt_at = clock.now()
         assert execute(world.engine, world.carrier, world.voice, command.id)

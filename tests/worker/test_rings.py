@@ -7,6 +7,7 @@ from callcenter.domain.calls import CallState, EndedBy, LegState, OfferReason, O
 from callcenter.domain.commands import CommandKind, CommandState
 from callcenter.domain.receptionists import Activity, Presence
 from callcenter.errors import CarrierRefused
+from callcenter.services.queueing import ANSWER_GRACE_SECONDS
 from tests.carrier_world import World
 from tests.worker.desk import (
     commands_of,
@@ -91,7 +92,7 @@ def test_an_offer_that_was_withdrawn_before_the_ring_rings_nobody(world: World) 
 
 def test_nobody_answers_so_the_leg_is_dropped_and_the_next_one_rung(world: World) -> None:
     _, first = ringing(world)
-    world.passes(world.voice.ring_seconds + 1)
+    world.passes(world.voice.ring_seconds + ANSWER_GRACE_SECONDS + 1)
     assert first.state == LegState.CANCELLED
     assert (offers(world)[0].state, offers(world)[0].reason) == (OfferState.MISSED, OfferReason.NO_ANSWER)
     assert world.carrier.rings_at(world.cast.robin.user.identity)

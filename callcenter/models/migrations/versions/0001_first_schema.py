@@ -365,6 +365,7 @@ def upgrade() -> None:
             nullable=True,
         ),
         sa.Column("hang_up_requested_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("check_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column(
             "hold",
@@ -570,8 +571,10 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("next_attempt_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("lease_until_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("lease_holder", sa.String(length=32), nullable=True),
         sa.Column("failure", sa.String(length=60), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
@@ -588,6 +591,7 @@ def upgrade() -> None:
             sqlite_where=sa.text("state = 'pending'"),
             postgresql_where=sa.text("state = 'pending'"),
         )
+        batch_op.create_index(batch_op.f("ix_carrier_commands_finished_at"), ["finished_at"], unique=False)
 
     op.create_table(
         "carrier_events",
@@ -981,9 +985,7 @@ def downgrade() -> None:
     op.drop_table("call_legs")
     with op.batch_alter_table("recordings", schema=None) as batch_op:
         batch_op.drop_index(
-            "ix_recordings_purge_wanted",
-            sqlite_where=sa.text("purge_wanted"),
-            postgresql_where=sa.text("purge_wanted"),
+            "ix_recordings_purge_wanted", sqlite_where=sa.text("purge_wanted"), postgresql_where=sa.text("purge_wanted")
         )
         batch_op.drop_index(
             "ix_recordings_live",
@@ -1042,6 +1044,7 @@ def downgrade() -> None:
 
     op.drop_table("carrier_events")
     with op.batch_alter_table("carrier_commands", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_carrier_commands_finished_at"))
         batch_op.drop_index(
             "ix_carrier_commands_due",
             sqlite_where=sa.text("state = 'pending'"),
