@@ -138,8 +138,10 @@ def _receptionist_leaves(
     if leg is None or leg.offer_id is None or leg.offer_id != call.accepted_offer_id:
         return
     if event.hung_up:
+        at = event.at or now
+        _update_leg(leg, LegReport(event.key, carrier_call_sid, LegState.COMPLETED, at), now)
         offer = session.get_one(Offer, leg.offer_id)
-        lifecycle.receptionist_left(session, call, offer, at=event.at or now, now=now)
+        lifecycle.receptionist_left(session, call, offer, at=at, now=now)
     else:
         check_soon(call, now)  # the conference ended under her: what became of the caller tells the rest
 
