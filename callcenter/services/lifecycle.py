@@ -81,9 +81,8 @@ def caller_joined(session: Session, call: Call, *, at: datetime, now: datetime) 
         recordings.close_pauses(session, recording, (PauseReason.LOST, PauseReason.HOLD), now=now)
         tell(session, CommandKind.SYNC_RECORDING, call, recording.id, now=now, delay_seconds=0)
         tell(session, CommandKind.ENSURE_RECORDING, call, recording.id, now=now, delay_seconds=RECORDING_REPAIR_SECONDS)
-    offer = session.get_one(Offer, call.accepted_offer_id)
-    if all(leg.ended_at is not None for leg in legs_of_offer(session, offer.id)):
-        receptionist_left(session, call, offer, at=at, now=now)  # she was gone before the caller came
+    if all(leg.ended_at is not None for leg in legs_of_offer(session, call.accepted_offer_id)):
+        check_soon(call, now)  # her leg is over already: lost, or ended under her by the caller's hang-up? We ask.
 
 
 def joined_after_all(session: Session, call: Call, *, at: datetime, voice: VoiceSettings, now: datetime) -> None:
