@@ -10,10 +10,12 @@ from callcenter.domain.receptionists import HEARTBEAT_LAPSES_AFTER_SECONDS, Acti
 from callcenter.domain.routing import (
     KNOWN_CALLS_FOR_ESTIMATE,
     Candidate,
+    WaitFacts,
     estimate_wait_minutes,
     longest_idle_first,
     reoffer_cutoff,
     ringable,
+    should_overflow,
 )
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -81,3 +83,32 @@ def test_nothing_is_said_of_the_wait_while_nobody_works() -> None:
 @pytest.mark.parametrize(("ahead", "at_work", "minutes"), [(0, 1, 2), (0, 4, 1), (1, 1, 5), (3, 2, 6), (10, 3, 11)])
 def test_the_estimate_counts_the_callers_ahead_and_the_people_at_work(ahead: int, at_work: int, minutes: int) -> None:
     assert estimate_wait_minutes([180.0] * 10, ahead=ahead, at_work=at_work) == minutes
+
+
+def overflows(*candidates: Candidate, waited: int, heard: bool = True, being_offered: bool = False) -> bool:
+    """Whether a caller with a limit of two minutes may leave a message after waiting so long."""
+    facts = WaitFacts(heard, being_offered, NOW, candidates)
+    return should_overflow(facts, NOW - timedelta(seconds=120) + timedelta(seconds=waited))
+
+
+def test_with_nobody_signed_in_a_message_may_be_left_after_the_first_prompt() -> None:
+    gone = candidate("a", presence=Presence.SIGNED_OUT)
+    silent = candidate("b", heartbeat_at=None)
+    assert not overflows(gone, silent, waited=5, heard=False)
+    assert overflows(gone, silent, waited=5)
+
+
+def test_with_everybody_busy_a_caller_waits_for_the_limit() -> None:
+    busy = candidate("a", activity=Activity.TALKING)
+    assert not overflows(busy, waited=119)
+    assert overflows(busy, waited=120)
+
+
+def test_while_somebody_is_wrapping_up_a_caller_waits_on() -> None:
+    busy, wrapping = candidate("a", activity=Activity.TALKING), candidate("b", activity=Activity.WRAPPING_UP)
+    assert not overflows(busy, wrapping, waited=500)
+    assert overflows(busy, candidate("b", activity=Activity.WRAPPING_UP, presence=Presence.ON_BREAK), waited=120)
+
+
+def test_nobody_gives_up_on_a_caller_for_whom_somebody_is_being_rung() -> None:
+    assert not overflows(candidate("a", activity=Activity.RINGING), waited=500, being_offered=True)
