@@ -3,6 +3,7 @@ uses (boto3 and the REST client cost 200 ms and 25 MB each)."""
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import Engine
@@ -10,7 +11,12 @@ from sqlalchemy import Engine
 from callcenter import clock, config
 from callcenter.config import Settings
 from callcenter.db import create_engine_for
+from callcenter.errors import ConfigurationError, StoreError, StoreUnavailable
+from callcenter.logs import log
 from callcenter.ports import Carrier, RecordingStore
+
+if TYPE_CHECKING:
+    from callcenter.storage.s3 import S3RecordingStore
 
 
 def load_settings() -> Settings:
@@ -29,17 +35,44 @@ def recording_store(settings: Settings) -> RecordingStore:
     """Where recordings are kept: ``s3://bucket/prefix`` or, for development, ``file:///directory``."""
     parts = urlsplit(settings.recordings_url)
     if parts.scheme == "s3":
-        from callcenter.storage.s3 import S3RecordingStore
-
-        return S3RecordingStore(
-            bucket=parts.netloc,
-            prefix=parts.path.strip("/"),
-            endpoint_url=settings.aws_endpoint_url,
-            allowed_regions=settings.voice.allowed_storage_regions,
-        )
+        return _bucket(settings)
     from callcenter.storage.local import LocalRecordingStore
 
     return LocalRecordingStore(Path(unquote(parts.path)))
+
+
+def checked_recording_store(settings: Settings) -> RecordingStore:
+    """The recording store of a long-running process. Raises ConfigurationError in production when the bucket lies
+    where recordings may not be stored, or does not open to us (P43).
+
+    A bucket that cannot be reached is no reason to end: callers are answered without it, and health reports it.
+    """
+    if settings.environment != "production":
+        return recording_store(settings)
+    bucket = _bucket(settings)
+    try:
+        problem = bucket.misplaced()
+    except StoreUnavailable as error:
+        log("wiring").warning("bucket_not_checked", error=type(error).__name__)
+    except StoreError as error:
+        raise ConfigurationError([f"RECORDINGS_URL: {error}"]) from error
+    else:
+        if problem:
+            raise ConfigurationError([problem])
+    return bucket
+
+
+def _bucket(settings: Settings) -> "S3RecordingStore":
+    from callcenter.storage.s3 import S3RecordingStore
+
+    parts = urlsplit(settings.recordings_url)
+    return S3RecordingStore(
+        bucket=parts.netloc,
+        prefix=parts.path.strip("/"),
+        endpoint_url=settings.aws_endpoint_url,
+        region=settings.aws_region,
+        allowed_regions=settings.voice.allowed_storage_regions,
+    )
 
 
 def carrier(settings: Settings) -> Carrier:

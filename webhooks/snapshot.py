@@ -93,9 +93,9 @@ class Snapshot:
 
     def _save(self, lines: dict[str, Line]) -> None:
         """Replace the file as a whole: a reader sees the old one or the new one, whatever happens in between."""
-        self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         part = self._file.with_name(f"{FILE_NAME}.{os.getpid()}.part")
-        with part.open("w", encoding="utf-8") as file:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             json.dump({"numbers": {number: asdict(line) for number, line in lines.items()}}, file)
             file.flush()
             os.fsync(file.fileno())

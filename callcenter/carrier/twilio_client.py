@@ -35,6 +35,8 @@ class TwilioCarrier:
             edge=settings.twilio_edge,  # the host of a region without an edge is switched off (twilio-voice §10)
             http_client=RestHttpClient(settings.twilio_api_base_url),
         )
+        # The library imports itself at first use, which takes half a second: now, and not while a caller waits.
+        self._client.calls  # noqa: B018
 
     def ring(
         self, *, identity: str, from_number: str, call_id: str, turn: int, offer_id: str, ring_seconds: int

@@ -53,6 +53,7 @@ def callcenter() -> None:
 
 def main() -> None:
     """Run the command that the process was started with, and exit."""
+    os.umask(0o077)  # what we write (database, recordings, snapshot, logs) is for nobody else on this machine
     sys.exit(run(sys.argv[1:]))
 
 

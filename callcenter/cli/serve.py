@@ -24,6 +24,7 @@ def serve() -> None:
     """Run everything on one machine: door and web on PORT, worker, retention. The children end with this process."""
     settings = wiring.load_settings()
     configure()
+    wiring.checked_recording_store(settings)
     upgrade(wiring.engine(settings))
     log("serve").info("starting", port=settings.port)
     Supervisor(CHILDREN, os.environ).run()
@@ -55,7 +56,7 @@ def web(bind: str | None, threads: int) -> None:
 
     settings = wiring.load_settings()
     configure()
-    app = create_app(settings, wiring.engine(settings), wiring.recording_store(settings))
+    app = create_app(settings, wiring.engine(settings), wiring.checked_recording_store(settings))
     serving.run(app, bind or f"127.0.0.1:{settings.port}", threads)
 
 
@@ -70,7 +71,7 @@ def worker() -> None:
         settings,
         wiring.engine(settings, pool_size=16),
         wiring.carrier(settings),
-        wiring.recording_store(settings),
+        wiring.checked_recording_store(settings),
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: process.stop())

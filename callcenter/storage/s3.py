@@ -118,10 +118,15 @@ class S3RecordingStore:
     def check(self) -> str | None:
         """See RecordingStore.check: the bucket is there, opens to us, and lies in an allowed region."""
         try:
-            with mapped(of_bucket=True):
-                answer = self._client.head_bucket(Bucket=self.bucket)
+            return self.misplaced()
         except CallcenterError as error:
             return f"Bucket {self.bucket}: {error}"
+
+    def misplaced(self) -> str | None:
+        """None when the bucket lies where recordings may be stored (P43); else one sentence why not. Raises StoreError
+        when the bucket cannot be asked."""
+        with mapped(of_bucket=True):
+            answer = self._client.head_bucket(Bucket=self.bucket)
         region = answer.get("BucketRegion") or self._region or self._client.meta.region_name
         if self._region and region != self._region:
             return f"Bucket {self.bucket} is in {region}, not in {self._region} as AWS_REGION says."

@@ -19,6 +19,14 @@ from tests.web.world import World
 OUTSIDE = {"REMOTE_ADDR": "203.0.113.9"}
 
 
+@pytest.fixture
+def world_in_production(small_world: World, settings: Settings) -> World:
+    """The small world with the settings of production as far as they matter here."""
+    production = settings.model_copy(update={"environment": "production"})
+    small_world.app = create_app(production, small_world.engine, small_world.store)
+    return small_world
+
+
 def beat(world: World, name: str, **values: Any) -> None:
     with transaction(world.engine) as session:
         session.add(JobHeartbeat(**{"name": name, "interval_seconds": 60, "last_started_at": TEN_O_CLOCK} | values))
@@ -100,6 +108,17 @@ def test_from_outside_health_and_metrics_need_the_token(small_world: World, path
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded"])
 def test_what_a_proxy_passes_on_comes_from_outside(small_world: World, header: str) -> None:
     assert small_world.get(None, "/health", headers={header: "127.0.0.1"}).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/health", "//metrics"])
+def test_in_production_nobody_is_local_because_a_proxy_may_be(world_in_production: World, path: str) -> None:
+    assert world_in_production.get(None, path).status_code == 401
+    right = {"Authorization": "Bearer metrics-token-of-the-tests"}
+    assert world_in_production.get(None, path, headers=right).status_code == 200
+
+
+def test_in_production_the_front_page_shows_no_state_without_the_token(world_in_production: World) -> None:
+    assert "State of the parts" not in world_in_production.get(None, "//").text
 
 
 def test_probes_need_no_key(small_world: World) -> None:

@@ -1,6 +1,7 @@
 """Without the database callers are still answered, fast and honestly; notifications are sent again later (F1, F2)."""
 
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -228,6 +229,16 @@ def test_a_fallback_number_that_would_ring_here_again_is_not_used(carrier: Carri
     carrier.door.snapshot.refresh(engine)
     answer = carrier.post("/webhooks/voice/fallback", To=NUMBER, CallStatus="in-progress")
     assert verbs(answer) == ["Say", "Hangup"]
+
+
+def test_the_snapshot_is_for_nobody_else_on_the_machine(engine: Engine, tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        Carrier.to_new_door(engine, tmp_path / "state").door.close()
+    finally:
+        os.umask(before)
+    modes = [(tmp_path / "state" / name).stat().st_mode & 0o777 for name in ("", FILE_NAME)]
+    assert modes == [0o700, 0o600]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"numbers": 3}', '{"numbers": {"+44": {"odd": 1}}}', "\x00"])
