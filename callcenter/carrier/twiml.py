@@ -151,7 +151,8 @@ class TwimlWriter:
             )
         for text in step.texts:
             self._say(speaker, text)
-        speaker.play(self.music_url)
+        if step.music:
+            speaker.play(self.music_url)
         response.redirect(self.urls.call("wait", place.call_id, place.turn), method="POST")
         return str(response)
 

@@ -16,10 +16,11 @@ class Greet:
 
 @dataclass(frozen=True)
 class Wait:
-    """One round in the queue: texts and music; ``may_refuse`` listens for key 9 meanwhile."""
+    """One round in the queue: texts, then ``music`` or not; ``may_refuse`` listens for key 9 meanwhile."""
 
     texts: tuple[str, ...]
     may_refuse: bool
+    music: bool = True
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 from callcenter.config import VoiceSettings
 from callcenter.db import wake_workers
 from callcenter.domain.calls import CallState, LegRole, LegState
-from callcenter.domain.commands import CommandKind
 from callcenter.domain.events import IncomingCall
 from callcenter.domain.recordings import RecordingKind, RecordingState
 from callcenter.domain.steps import (
@@ -28,11 +27,11 @@ from callcenter.domain.steps import (
     Talk,
     Wait,
 )
-from callcenter.errors import Conflict, NotFound
+from callcenter.errors import NotFound
 from callcenter.models import Call, CallLeg, Clinic, ClinicNumber, Offer
 from callcenter.services import callers, clinics, lifecycle, queueing, recordings, replays, waiting
 from callcenter.services.call_rows import locked, locked_by_sid
-from callcenter.services.commands import tell
+from callcenter.services.carrier_events import note_event
 
 NOT_YET_QUEUED_CHECK_SECONDS = 90
 REFUSE_KEY = "9"
@@ -89,6 +88,7 @@ def _insert(session: Session, incoming: IncomingCall, *, voice: VoiceSettings, n
                     answered_at=now,
                 )
             )
+            note_event(session, call, 1, f"incoming:{incoming.carrier_call_sid}", "incoming", {}, None, now)
     except IntegrityError:
         # The same request came twice at once; the other one has inserted the row.
         present = locked_by_sid(session, incoming.carrier_call_sid)
@@ -186,6 +186,9 @@ def wait_step(
     if waiting.overflow_due(session, call, now=now):
         lifecycle.to_message(session, call, now=now)
         return LeaveQueue()
+    if call.accepted_offer_id is None and not waiting.anybody_at_work(session, call, now=now):
+        # The next round leads to the message (design §4.4); a promise or music would only delay it.
+        return Wait((), may_refuse=recordings.wanted(call), music=False)
     return Wait(_wait_texts(session, call, voice=voice, now=now), may_refuse=recordings.wanted(call))
 
 
@@ -220,6 +223,7 @@ def key_pressed(session: Session, call_id: str, turn: int, digits: str, *, voice
     call = _asking(session, call_id, now)
     refuses = digits == REFUSE_KEY and call.state != CallState.ENDED
     if refuses:  # in every state: the key may cross with the answer, and a no is a no (P32)
+        note_event(session, call, turn, f"refused:{call.id}", "refused-by-key", {}, None, now)
         recordings.refuse(session, call.id, "caller", now=now)
     if call.state != CallState.QUEUED:
         return LeaveQueue()
@@ -280,20 +284,3 @@ def left_line(session: Session, call_id: str, *, now: datetime) -> SayAndHangUp:
 def hold_step(session: Session, call_id: str, turn: int, *, voice: VoiceSettings, now: datetime) -> HoldMusic:
     """What a caller on hold hears."""
     return HoldMusic((voice.prompt("on_hold"),))
-
-
-def request_hang_up(session: Session, call_id: str, *, now: datetime) -> Call:
-    """The receptionist ends the call: the intent is recorded before any leg is dropped, which tells a hang-up from a
-    lost softphone (design §4.7). Raises Conflict ``wrong_state`` when nobody is connected."""
-    call = locked(session, call_id)
-    if call.state != CallState.CONNECTED:
-        raise Conflict("Only a connected call can be hung up.", code="wrong_state")
-    call.hang_up_requested_at = call.hang_up_requested_at or now
-    lifecycle.check_soon(call, now)
-    tell(session, CommandKind.HANG_UP, call, call.id, now=now)
-    return call
-
-
-def request_hold(session: Session, call_id: str, *, held: bool, now: datetime) -> Call:
-    """Put the caller on hold or take them back (see ``recordings.request_hold``)."""
-    return recordings.request_hold(session, call_id, held=held, now=now)

@@ -2,10 +2,8 @@
 reports may be late, repeated, reordered or missing, and end in the same state (design §4, twilio-voice §13)."""
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from callcenter.config import VoiceSettings
@@ -21,9 +19,10 @@ from callcenter.domain.calls import (
 from callcenter.domain.commands import CommandKind
 from callcenter.domain.events import ConferenceEvent, ConferenceEventKind, LegReport, RecordingReport
 from callcenter.errors import NotFound
-from callcenter.models import Call, CallLeg, CarrierEvent, Offer, Recording
-from callcenter.services import lifecycle, queueing, recordings
+from callcenter.models import Call, CallLeg, Offer, Recording
+from callcenter.services import call_actions, lifecycle, queueing, recordings
 from callcenter.services.call_rows import caller_leg, locked, locked_by_sid
+from callcenter.services.carrier_events import note_event
 from callcenter.services.commands import tell
 from callcenter.services.lifecycle import check_soon
 
@@ -37,7 +36,9 @@ def offer_leg_reported(
         raise NotFound("There is no such offer.")
     call = locked(session, offer.call_id)
     session.refresh(offer)
-    if not _append(session, call, offer.turn, report.key, f"leg-{report.state}", {"offer": offer.id}, report.at, now):
+    if not note_event(
+        session, call, offer.turn, report.key, f"leg-{report.state}", {"offer": offer.id}, report.at, now
+    ):
         return
     leg = queueing.bind_leg(session, offer, report.carrier_call_sid)
     if leg is None:
@@ -69,7 +70,7 @@ def caller_leg_reported(session: Session, report: LegReport, *, voice: VoiceSett
     call = locked_by_sid(session, report.carrier_call_sid)
     if call is None:
         raise NotFound("There is no such call.")
-    if not _append(session, call, call.turn, report.key, f"caller-{report.state}", {}, report.at, now):
+    if not note_event(session, call, call.turn, report.key, f"caller-{report.state}", {}, report.at, now):
         return
     caller_leg_changed(session, call, report, voice=voice, now=now)
 
@@ -101,7 +102,7 @@ def conference_reported(
     call = locked(session, call_id)
     at = event.at or now
     data = {"conference": event.carrier_conference_sid}
-    if not _append(session, call, turn, event.key, f"conference-{event.kind}", data, event.at, now):
+    if not note_event(session, call, turn, event.key, f"conference-{event.kind}", data, event.at, now):
         return
     is_callers = event.carrier_call_sid is not None and event.carrier_call_sid == call.carrier_call_sid
     if turn == call.turn and call.state == CallState.ENDED and is_callers:
@@ -128,7 +129,7 @@ def _caller_event(session: Session, call: Call, kind: ConferenceEventKind, *, at
     elif kind in (ConferenceEventKind.HOLD, ConferenceEventKind.UNHOLD) and call.state == CallState.CONNECTED:
         held = kind == ConferenceEventKind.HOLD
         if held == call.hold_wanted:
-            recordings.hold_reported(session, call, held=held, at=at, now=now)
+            call_actions.hold_reported(session, call, held=held, at=at, now=now)
 
 
 def _receptionist_leaves(
@@ -156,42 +157,7 @@ def recording_reported(
     call = locked(session, recording.call_id)
     session.refresh(recording, with_for_update=True)
     data = {"recording": recording.id}
-    if not _append(session, call, recording.turn, report.key, f"recording-{report.kind}", data, None, now):
+    if not note_event(session, call, recording.turn, report.key, f"recording-{report.kind}", data, None, now):
         return
     recordings.reported(session, recording, report, now=now)
     lifecycle.settle_outcome(session, call, voice=voice)
-
-
-def _append(
-    session: Session,
-    call: Call,
-    turn: int,
-    key: str,
-    kind: str,
-    data: dict[str, Any],
-    at: datetime | None,
-    now: datetime,
-) -> bool:
-    """Keep the event; False when this very event has been seen before, which is silence, not an error, and when the
-    call's personal columns are blanked: nothing is written into it any more (P35)."""
-    if call.blanked_at is not None:
-        return False
-    if session.scalar(select(CarrierEvent.id).where(CarrierEvent.unique_key == key)) is not None:
-        return False
-    try:
-        with session.begin_nested():
-            session.add(
-                CarrierEvent(
-                    clinic_id=call.clinic_id,
-                    call_id=call.id,
-                    turn=turn,
-                    unique_key=key,
-                    kind=kind,
-                    data=data,
-                    occurred_at=at,
-                    received_at=now,
-                )
-            )
-    except IntegrityError:
-        return False
-    return True

@@ -15,6 +15,8 @@ from callcenter.logs import log
 from callcenter.models import Recording, new_id
 
 LEASE_SECONDS = 30
+"""How soon somebody else may go on after a crash. A copy that is alive renews it every third of that, however long the
+store takes (``ingest``); so two renewals may fail before the sweep may think that no more bytes are coming."""
 GIVE_UP_MISSING_AFTER = 10
 """So often the carrier may say that it does not know the recording (it may be slow to show it): about ten minutes."""
 
@@ -103,13 +105,14 @@ def _lease(session: Session, condition: ColumnElement[bool], now: datetime) -> C
     return None
 
 
+def leased(claim: Claim) -> Update:
+    """An UPDATE of the claimed row, if nobody else has claimed it since."""
+    return update(Recording).where(Recording.id == claim.recording_id, Recording.lease_token == claim.lease_token)
+
+
 def owned(claim: Claim) -> Update:
     """An UPDATE of the claimed row, if it is still ours and still to be copied."""
-    return update(Recording).where(
-        Recording.id == claim.recording_id,
-        Recording.lease_token == claim.lease_token,
-        Recording.state == RecordingState.COPYING,
-    )
+    return leased(claim).where(Recording.state == RecordingState.COPYING)
 
 
 def note_failure(engine: Engine, claim: Claim, at: datetime, error: Exception) -> None:
@@ -124,9 +127,8 @@ def note_failure(engine: Engine, claim: Claim, at: datetime, error: Exception) -
         "lease_until_at": None,
         "next_attempt_at": at + timedelta(seconds=wait),
     }
-    mine = (Recording.id == claim.recording_id, Recording.lease_token == claim.lease_token)
     with transaction(engine) as session:
-        session.execute(update(Recording).where(*mine).values(**values))
+        session.execute(leased(claim).values(**values))
         if isinstance(error, CarrierNotFound) and claim.attempts >= GIVE_UP_MISSING_AFTER:
             session.execute(owned(claim).values(state=RecordingState.FAILED))
 

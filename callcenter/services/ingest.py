@@ -2,17 +2,25 @@
 
 1. ``next_copy`` leases a row in state ``copying``; nobody else touches it until the lease runs out.
 2. ``copy_recording`` streams the audio into the store, in constant memory and outside of any transaction. Length and
-   duration are checked while it passes, before the store completes the object; the lease is renewed on the way.
+   duration are checked while it passes, before the store completes the object. The lease is renewed beside it.
 3. One UPDATE that names state and lease makes it ``stored`` and its carrier copy due for deletion. If it changes no row
    the recording was refused or purged meanwhile, and the bytes are given up.
 4. ``next_carrier_deletion`` and ``delete_carrier_copy`` remove the copy at the carrier.
+
+The lease. A sweep that finds it run out may delete the bytes and verify that they are absent, so it must last for as
+long as bytes may land: after the last one has passed here, the store may still send four requests (begin, two parts,
+complete), each up to 3 tries × (5 s to connect + 20 s to answer) + 3 s between them = 78 s, or 312 s in all, and more
+where the line is slow. A lease of that length would keep a recording waiting for five minutes after every crash.
+Instead a thread renews a short one until ``put`` has returned: it ends with the process, and so with its bytes.
 
 A crash anywhere leaves a lease that runs out. The next try finds bytes that were already put, compares instead of
 putting them again, and so leaves one version. What has expired or is wanted gone is left to the sweep (F5).
 """
 
 import hashlib
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,6 +40,7 @@ from callcenter.services.copy_claims import (
     carrier_copy_due,
     changed,
     copyable,
+    leased,
     next_carrier_deletion,
     next_copy,
     note_failure,
@@ -123,7 +132,8 @@ class _Transfer:
         self, engine: Engine, carrier: Carrier, store: RecordingStore, claim: Claim, now: datetime, started: float
     ) -> None:
         self._engine, self._carrier, self._store, self._claim = engine, carrier, store, claim
-        self._now, self._started, self._renewed = now, started, started
+        self._now, self._started = now, started
+        self._given_up = False
         self._meter, self._digest = WavMeter(), hashlib.sha256()
 
     @property
@@ -133,6 +143,10 @@ class _Transfer:
 
     def run(self) -> StoredObject:
         """The verified object. Raises CopyFailed, LeaseLost, CarrierError or StoreError."""
+        with self._lease_kept():
+            return self._run()
+
+    def _run(self) -> StoredObject:
         if self._claim.attempts > 1 and (found := self._found()) is not None:
             for _ in self._checked_media():
                 pass
@@ -158,13 +172,14 @@ class _Transfer:
             size += len(chunk)
             self._meter.feed(chunk)
             self._digest.update(chunk)
-            if monotonic_seconds() - self._renewed >= RENEW_SECONDS:
-                self._renew()
+            if self._given_up:
+                raise LeaseLost("The recording is not to be copied any more.")
             yield chunk
         if size != media.size_bytes:
             raise CopyFailed("The carrier sent fewer or more bytes than it announced.", code="length_mismatch")
         self._check_duration()
-        self._renew()
+        if not self._renewed():
+            raise LeaseLost("The recording is not to be copied any more.")
 
     def _check_duration(self) -> None:
         seconds, announced = self._meter.duration_seconds, self._claim.duration_seconds
@@ -173,14 +188,36 @@ class _Transfer:
         if announced is not None and abs(seconds - announced) > DURATION_TOLERANCE_SECONDS:
             raise CopyFailed("The audio is shorter or longer than the carrier said.", code="duration_mismatch")
 
-    def _renew(self) -> None:
+    @contextmanager
+    def _lease_kept(self) -> Iterator[None]:
+        over = threading.Event()
+        keeper = threading.Thread(target=self._keep_lease, args=(over,), name="lease", daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            over.set()
+            keeper.join()
+
+    def _keep_lease(self, over: threading.Event) -> None:
+        """Also of a row that is not wanted any more: bytes that are on their way to the store may land all the same."""
+        while not over.wait(RENEW_SECONDS):
+            try:
+                self._given_up = self._given_up or not self._renewed()
+                if self._given_up and not self._renewed(wanted=False):
+                    return
+            except Exception as error:  # the database is away for a moment: the next renewal may succeed
+                log("ingest").warning("renewal_failed", recording_id=self._claim.recording_id, exc_info=error)
+
+    def _renewed(self, *, wanted: bool = True) -> bool:
+        """Whether the lease was ours to renew and, if asked for, the recording is still to be copied."""
         at = _later(self._now, self._started)
-        still_wanted = or_(Recording.held, and_(Recording.expires_at > at, ~Recording.purge_wanted))
-        with transaction(self._engine) as session:
-            renewal = owned(self._claim).where(still_wanted)
-            if not changed(session, renewal.values(lease_until_at=at + timedelta(seconds=LEASE_SECONDS))):
-                raise LeaseLost("The recording is not to be copied any more.")
-        self._renewed = monotonic_seconds()
+        renewal = leased(self._claim)
+        if wanted:
+            still = or_(Recording.held, and_(Recording.expires_at > at, ~Recording.purge_wanted))
+            renewal = owned(self._claim).where(still)
+        with transaction(self._engine, wake=False) as session:
+            return changed(session, renewal.values(lease_until_at=at + timedelta(seconds=LEASE_SECONDS)))
 
 
 def _stored(stored: StoredObject, channels: int | None, at: datetime, *, due_at: datetime) -> dict[str, Any]:

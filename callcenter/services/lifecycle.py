@@ -14,6 +14,7 @@ from callcenter.domain.calls import (
     LegState,
     OfferReason,
     OfferState,
+    Outcome,
     OutcomeFacts,
     decide_outcome,
 )
@@ -202,7 +203,8 @@ def settle_outcome(session: Session, call: Call, *, voice: VoiceSettings) -> Non
     linked = call.disposition is not None or session.scalar(
         select(BookingLink.id).where(BookingLink.call_id == call.id).limit(1)
     )
-    call.needs_link = call.connected_at is not None and not linked
+    # Somebody spoke, to us or to the machine, so something came of it; who gave up says so by the outcome.
+    call.needs_link = call.outcome in (Outcome.ANSWERED, Outcome.MESSAGE_LEFT) and not linked
 
 
 def _close_talk(call: Call, at: datetime) -> None:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from callcenter.domain.calls import CallState, HoldState
+from callcenter.domain.calls import CallState
 from callcenter.domain.commands import CommandKind
 from callcenter.domain.events import RecordingReport, RecordingReportKind
 from callcenter.domain.recordings import LIVE_RECORDING_STATES, PauseReason, RecordingKind, RecordingState
@@ -112,47 +112,6 @@ def request_resume(session: Session, call_id: str, reason: PauseReason, *, now: 
     close_pauses(session, recording, (reason,), now=now)
     tell(session, CommandKind.SYNC_RECORDING, call, recording.id, now=now)
     return call
-
-
-def request_hold(session: Session, call_id: str, *, held: bool, now: datetime) -> Call:
-    """Put the caller on hold or take them back; the recording is silent meanwhile."""
-    call = locked(session, call_id)
-    if call.state != CallState.CONNECTED:
-        raise Conflict("Only a connected call can be held.", code="wrong_state")
-    call.hold_wanted = held
-    if held and call.hold != HoldState.HELD:
-        call.hold = HoldState.REQUESTED
-    tell(session, CommandKind.SYNC_HOLD, call, call.id, now=now)
-    recording = live(session, call.id, RecordingKind.CONVERSATION)
-    if recording is not None and held:
-        open_pause(session, recording, PauseReason.HOLD, now=now)
-        tell(session, CommandKind.SYNC_RECORDING, call, recording.id, now=now)
-    return call
-
-
-def hold_failed(session: Session, call: Call, *, now: datetime) -> None:
-    """The carrier did not hold the caller: they talk on, and what they say is recorded again."""
-    if call.hold == HoldState.REQUESTED:
-        call.hold = HoldState.FAILED
-    call.hold_wanted = call.hold == HoldState.HELD
-    recording = live(session, call.id, RecordingKind.CONVERSATION)
-    if recording is not None and not call.hold_wanted:
-        close_pauses(session, recording, (PauseReason.HOLD,), now=now)
-        tell(session, CommandKind.SYNC_RECORDING, call, recording.id, now=now)
-
-
-def hold_reported(session: Session, call: Call, *, held: bool, at: datetime, now: datetime) -> None:
-    """The carrier has confirmed a hold or its end. Recording goes on only after the caller is really back."""
-    if held and call.held_since_at is None:
-        call.held_since_at = at
-    if not held and call.held_since_at is not None:
-        call.hold_seconds += max(0.0, (at - call.held_since_at).total_seconds())
-        call.held_since_at = None
-    call.hold = HoldState.HELD if held else HoldState.NONE
-    recording = live(session, call.id, RecordingKind.CONVERSATION)
-    if recording is not None and not held and not call.hold_wanted:
-        close_pauses(session, recording, (PauseReason.HOLD,), now=now)
-        tell(session, CommandKind.SYNC_RECORDING, call, recording.id, now=now)
 
 
 def refuse(session: Session, call_id: str, by: str, *, now: datetime) -> Call:

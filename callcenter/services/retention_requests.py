@@ -138,6 +138,12 @@ def list_holds(
     return list(session.scalars(query))
 
 
+def log_holds_shown(session: Session, holds: Collection[LegalHold], *, actor_id: str, now: datetime) -> None:
+    """Somebody reads these holds with their reasons: one access entry for each clinic (P21)."""
+    for clinic_id in sorted({hold.clinic_id for hold in holds}):
+        _log(session, actor_id, "hold.listed", "clinic", clinic_id, clinic_id, now)
+
+
 def change_policy(
     session: Session, *, clinic_id: str, days: object, actor_id: str, now: datetime, confirmed: bool = False
 ) -> PolicyChange:

@@ -55,6 +55,11 @@ def overflow(session: Session, call_id: str, *, now: datetime) -> bool:
     return True
 
 
+def anybody_at_work(session: Session, call: Call, *, now: datetime) -> bool:
+    """Whether somebody who may serve the clinic is signed in with a living softphone."""
+    return any(signed_in(candidate, now) for candidate in receptionists.candidates(session, call.clinic_id))
+
+
 def position(session: Session, call: Call) -> int:
     """The caller's place in the clinic's queue, from 1."""
     ahead = session.scalar(

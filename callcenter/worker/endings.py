@@ -12,7 +12,7 @@ from callcenter.domain.recordings import RecordingKind
 from callcenter.errors import CarrierNotFound
 from callcenter.models import Call, Offer
 from callcenter.services import carrier_reports, lifecycle, recordings, replays
-from callcenter.services.call_rows import legs_of_call, locked
+from callcenter.services.call_rows import legs_of_call, legs_of_offer, locked
 from callcenter.services.calls import conference_name
 from callcenter.services.commands import tell
 from callcenter.worker.job import Job, Later
@@ -23,8 +23,8 @@ PROMPT_SECONDS = 30
 REPLAY_MARGIN_SECONDS = 5
 """A call that was over this long before its row was created never rang us: the request was a replay."""
 
-OUTSIDE_SECONDS = 5
-OUTSIDE_TRIES = 6
+UNCERTAIN_SECONDS = 5
+UNCERTAIN_TRIES = 6
 """A caller who is not in the conference has most likely just hung up: the carrier's view of calls lags behind. Half a
 minute later they count as left alone."""
 
@@ -132,6 +132,7 @@ def _verify_talk(job: Job, sid: str) -> Later | None:
     with reading(job.engine) as session:
         call = session.get_one(Call, job.call_id)
         conference_sid, name, offer_id = call.carrier_conference_sid, conference_name(call), call.accepted_offer_id
+        hers = [leg.carrier_call_sid for leg in legs_of_offer(session, offer_id)] if offer_id else []
         hanging_up = call.hang_up_requested_at is not None
     if hanging_up:
         job.carrier.end_call(sid)
@@ -140,8 +141,9 @@ def _verify_talk(job: Job, sid: str) -> Later | None:
     inside = {p.carrier_call_sid for p in job.carrier.participants(conference_sid)} if conference_sid else set()
     if offer_id is None or inside - {sid}:
         return None
-    if sid not in inside and job.attempts < OUTSIDE_TRIES:
-        return Later(OUTSIDE_SECONDS)
+    left_alone = sid in inside and all(look_up(job, leg).state in ENDED_LEG_STATES for leg in hers if leg)
+    if not left_alone and job.attempts < UNCERTAIN_TRIES:
+        return Later(UNCERTAIN_SECONDS)
     with transaction(job.engine) as session:
         call = locked(session, job.call_id)
         offer = session.get_one(Offer, offer_id)

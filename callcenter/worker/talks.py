@@ -10,7 +10,7 @@ from callcenter.domain.recordings import LIVE_RECORDING_STATES, RecordingState
 from callcenter.errors import CarrierNotFound, CarrierRefused
 from callcenter.models import Call, Recording
 from callcenter.ports import CarrierRecording
-from callcenter.services import lifecycle, recordings
+from callcenter.services import call_actions, lifecycle, recordings
 from callcenter.services.call_rows import locked
 from callcenter.services.calls import conference_name
 from callcenter.services.commands import tell
@@ -38,14 +38,14 @@ def sync_hold(job: Job) -> Later | None:
     with transaction(job.engine) as session:
         call = locked(session, job.call_id)
         if call.state == CallState.CONNECTED and call.turn == turn and call.hold_wanted == wanted:
-            recordings.hold_reported(session, call, held=held, at=job.now(), now=job.now())
+            call_actions.hold_reported(session, call, held=held, at=job.now(), now=job.now())
     return None
 
 
 def hold_failed(job: Job) -> None:
     """The carrier has refused, or has not answered for too long."""
     with transaction(job.engine) as session:
-        recordings.hold_failed(session, locked(session, job.call_id), now=job.now())
+        call_actions.hold_failed(session, locked(session, job.call_id), now=job.now())
 
 
 def sync_recording(job: Job) -> Later | None:

@@ -20,7 +20,7 @@ from callcenter.domain.recordings import RecordingKind
 from callcenter.domain.steps import AskToRecord, Greet, SayAndHangUp, TakeMessage, Talk
 from callcenter.errors import Conflict
 from callcenter.models import Call, CallLeg, Offer, Receptionist, Recording
-from callcenter.services import calls, receptionists, recordings
+from callcenter.services import call_actions, calls, receptionists, recordings
 from tests.carrier_world import Fate, World, clock_at_now
 from tests.fake_lines import FakeLeg
 from tests.services.fresh_engine import FreshEngine
@@ -90,10 +90,10 @@ class CallMachine(RuleBasedStateMachine):
     @rule(pick=PICK, what=st.sampled_from(["hold", "unhold", "refuse", "hang up"]))
     def a_receptionist_presses_a_button(self, pick: int, what: str) -> None:
         buttons: dict[str, Callable[[Session, str], object]] = {
-            "hold": lambda session, id_: calls.request_hold(session, id_, held=True, now=clock.now()),
-            "unhold": lambda session, id_: calls.request_hold(session, id_, held=False, now=clock.now()),
+            "hold": lambda session, id_: call_actions.request_hold(session, id_, held=True, now=clock.now()),
+            "unhold": lambda session, id_: call_actions.request_hold(session, id_, held=False, now=clock.now()),
             "refuse": lambda session, id_: recordings.refuse(session, id_, "receptionist", now=clock.now()),
-            "hang up": lambda session, id_: calls.request_hang_up(session, id_, now=clock.now()),
+            "hang up": lambda session, id_: call_actions.request_hang_up(session, id_, now=clock.now()),
         }
         with transaction(self.world.engine) as session:
             connected = list(session.scalars(select(Call.id).where(Call.state == CallState.CONNECTED)))

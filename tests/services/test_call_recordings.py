@@ -20,7 +20,7 @@ from callcenter.domain.steps import (
 )
 from callcenter.errors import Conflict
 from callcenter.models import Receptionist, Recording
-from callcenter.services import calls, recordings
+from callcenter.services import call_actions, calls, recordings
 from tests.factories import NOW, create_opening_band
 from tests.services.call_script import VOICE, CallScript
 
@@ -120,8 +120,8 @@ def test_out_of_hours_the_caller_hears_that_and_may_leave_a_message(script: Call
 
 
 ACTIONS: dict[str, Callable[[Session, str], object]] = {
-    "hang up": lambda session, call_id: calls.request_hang_up(session, call_id, now=NOW),
-    "hold": lambda session, call_id: calls.request_hold(session, call_id, held=True, now=NOW),
+    "hang up": lambda session, call_id: call_actions.request_hang_up(session, call_id, now=NOW),
+    "hold": lambda session, call_id: call_actions.request_hold(session, call_id, held=True, now=NOW),
     "pause": lambda session, call_id: recordings.request_pause(session, call_id, PauseReason.CARD, now=NOW),
     "refuse": lambda session, call_id: recordings.refuse(session, call_id, "receptionist", now=NOW),
 }

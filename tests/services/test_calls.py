@@ -18,7 +18,7 @@ from callcenter.domain.steps import (
 )
 from callcenter.errors import Conflict, NotFound
 from callcenter.models import Call, CarrierCommand, Receptionist
-from callcenter.services import calls, queueing, receptionists, recordings, waiting
+from callcenter.services import call_actions, calls, queueing, receptionists, recordings, waiting
 from tests.services.call_script import VOICE, CallScript
 
 
@@ -209,7 +209,7 @@ def test_the_recording_goes_on_when_a_lost_call_is_answered_again(script: CallSc
 def test_a_hang_up_by_button_is_not_a_lost_softphone(script: CallScript) -> None:
     script.connects()
     with transaction(script.engine) as session:
-        calls.request_hang_up(session, script.call().id, now=script.now)
+        call_actions.request_hang_up(session, script.call().id, now=script.now)
     script.softphone_is_lost()
     script.hangs_up()
     call = script.call()

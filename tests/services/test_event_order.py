@@ -18,7 +18,7 @@ from callcenter.db import reading, transaction
 from callcenter.domain.calls import LegState
 from callcenter.domain.receptionists import Presence
 from callcenter.models import Call, CallLeg, Offer, Receptionist, Recording
-from callcenter.services import calls, receptionists, recordings
+from callcenter.services import call_actions, receptionists, recordings
 from tests.carrier_world import Fate, World, clock_at_now
 from tests.services.fresh_engine import FreshEngine
 
@@ -57,7 +57,7 @@ def hung_up_by_button(world: World) -> None:
     world.carrier.pick_up(world.softphone())
     world.passes(50)
     with transaction(world.engine) as session:
-        calls.request_hang_up(session, world.call().id, now=clock.now())
+        call_actions.request_hang_up(session, world.call().id, now=clock.now())
 
 
 def softphone_lost(world: World) -> None:

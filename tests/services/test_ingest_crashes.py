@@ -1,7 +1,9 @@
 """Crashes, refusals and other workers while a recording is copied: it ends stored once, or not at all (F8, F17)."""
 
 import threading
-from datetime import datetime, timedelta
+import time
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
@@ -102,12 +104,55 @@ def test_a_row_whose_lease_was_taken_over_is_left_to_the_other(desk: Desk) -> No
     assert (row.state, row.lease_token, desk.s3.names()) == (RecordingState.COPYING, "somebody-else", [])
 
 
-def test_the_lease_is_renewed_while_a_long_recording_streams(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("end", [None, {"purge_wanted": True}, {"state": RecordingState.REFUSED}], ids=str)
+def test_the_lease_is_renewed_for_as_long_as_bytes_may_land(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, end: dict[str, Any] | None
+) -> None:
     recording_id = desk.recording()
-    monkeypatch.setattr(ingest, "RENEW_SECONDS", 0)
-    seen: list[datetime | None] = []
-    during_download(desk, lambda: seen.append(desk.row(recording_id).lease_until_at), every_chunk=True)
+    monkeypatch.setattr(ingest, "RENEW_SECONDS", 0.02)
+    put, moments = desk.s3.put_object, []
+
+    def slow(**arguments: Any) -> Any:
+        if end:
+            desk.change(recording_id, **end)
+        for _ in range(4):
+            moments.append(desk.row(recording_id).lease_until_at)
+            time.sleep(0.2)
+        return put(**arguments)
+
+    monkeypatch.setattr(desk.s3, "put_object", slow)
     desk.run()
-    moments = [moment for moment in seen if moment is not None]
-    assert len(moments) > 2
-    assert moments[-1] > moments[0]
+    assert len(desk.s3.names()) == 1
+    assert len(set(moments)) == 4
+    assert moments == sorted(moments)
+
+
+def test_a_copy_that_is_taken_over_does_not_touch_the_others_lease(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    recording_id = desk.recording()
+    monkeypatch.setattr(ingest, "RENEW_SECONDS", 0.02)
+    until = NOW + timedelta(seconds=7)
+
+    def taken_over() -> None:
+        desk.change(recording_id, lease_token="somebody-else", lease_until_at=until)
+        time.sleep(0.2)
+
+    during_download(desk, taken_over)
+    desk.run()
+    assert desk.row(recording_id).lease_until_at == until
+
+
+def test_a_recording_that_is_not_wanted_any_more_is_not_downloaded_to_the_end(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording_id = desk.recording()
+    monkeypatch.setattr(ingest, "RENEW_SECONDS", 0.02)
+    chunks: list[int] = []
+
+    def refused() -> None:
+        desk.change(recording_id, state=RecordingState.REFUSED)
+        chunks.append(len(chunks))
+        time.sleep(0.2)
+
+    during_download(desk, refused, every_chunk=True)
+    desk.run()
+    assert (len(chunks), desk.s3.names()) == (1, [])

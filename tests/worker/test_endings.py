@@ -11,7 +11,7 @@ from callcenter.domain.commands import CommandKind, CommandState
 from callcenter.domain.receptionists import Activity, Presence
 from callcenter.domain.steps import SayAndHangUp
 from callcenter.models import Call, CallLeg, CarrierCommand, CarrierEvent, Recording, ReplayedCall
-from callcenter.services import calls, receptionists
+from callcenter.services import call_actions, receptionists
 from callcenter.worker.execute import MOST_FAILURES, execute
 from tests.carrier_world import World
 from tests.factories import create_opening_band
@@ -32,7 +32,7 @@ from tests.worker.desk import (
 
 def hang_up(world: World) -> None:
     with transaction(world.engine) as session:
-        calls.request_hang_up(session, world.call().id, now=clock.now())
+        call_actions.request_hang_up(session, world.call().id, now=clock.now())
 
 
 def everybody(world: World, presence: Presence) -> None:

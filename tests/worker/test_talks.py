@@ -9,7 +9,7 @@ from callcenter.domain.commands import CommandKind, CommandState
 from callcenter.domain.events import RecordingReport
 from callcenter.domain.recordings import PauseReason, RecordingState
 from callcenter.errors import CarrierRefused
-from callcenter.services import calls
+from callcenter.services import call_actions
 from callcenter.services import recordings as recording_services
 from tests.carrier_world import World
 from tests.fake_lines import FakeRecording, Notice
@@ -18,7 +18,7 @@ from tests.worker.desk import commands_of, lost, over, recordings, ringing, run_
 
 def hold(world: World, *, held: bool) -> None:
     with transaction(world.engine) as session:
-        calls.request_hold(session, world.call().id, held=held, now=clock.now())
+        call_actions.request_hold(session, world.call().id, held=held, now=clock.now())
 
 
 def pause_for_card(world: World) -> None:

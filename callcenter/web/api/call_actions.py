@@ -17,7 +17,8 @@ from callcenter.domain.receptionists import Role
 from callcenter.domain.recordings import PauseReason
 from callcenter.errors import Forbidden
 from callcenter.models import Call
-from callcenter.services import call_log, calls, recordings
+from callcenter.services import call_log, recordings
+from callcenter.services.call_actions import request_hang_up, request_hold
 from callcenter.services.shapes import CallShape
 from callcenter.web.api.answers import answer, viewed
 from callcenter.web.api.calls import CallPath
@@ -42,21 +43,21 @@ class PauseInput(OptionalBody):
 @needs(Permission.CALL_ACTIONS)
 def hold(path: CallPath) -> Response:
     """Put the caller on hold; ``hold`` says requested, then held."""
-    return _act(path, "call.held", lambda session, call, now: calls.request_hold(session, call, held=True, now=now))
+    return _act(path, "call.held", lambda session, call, now: request_hold(session, call, held=True, now=now))
 
 
 @api.post("/calls/<opaque:call_id>/unhold", responses=ACCEPTED)
 @needs(Permission.CALL_ACTIONS)
 def unhold(path: CallPath) -> Response:
     """Take the caller back."""
-    return _act(path, "call.unheld", lambda session, call, now: calls.request_hold(session, call, held=False, now=now))
+    return _act(path, "call.unheld", lambda session, call, now: request_hold(session, call, held=False, now=now))
 
 
 @api.post("/calls/<opaque:call_id>/hang-up", responses=ACCEPTED)
 @needs(Permission.CALL_ACTIONS)
 def hang_up(path: CallPath) -> Response:
     """End the call."""
-    return _act(path, "call.hung_up", lambda session, call, now: calls.request_hang_up(session, call, now=now))
+    return _act(path, "call.hung_up", lambda session, call, now: request_hang_up(session, call, now=now))
 
 
 @api.post("/calls/<opaque:call_id>/recording/pause", responses=ACCEPTED)
