@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -55,7 +56,10 @@ def call(scenario: str, number: str, json_output: bool) -> None:
         raise BadInput("The simulator refused this scenario or number; its page lists what there is.") from None
     printed = 0
     while True:
-        state = simulator.call(sid)
+        try:
+            state = simulator.call(sid)
+        except requests.ConnectionError:
+            raise BadInput("The demo was stopped during the call.") from None
         if not json_output:
             for item in state["heard"][printed:]:
                 click.echo(f"  {item['at_seconds']:6.1f} s  {item['kind']}: {item['text'] or ''}")
@@ -71,6 +75,8 @@ def call(scenario: str, number: str, json_output: bool) -> None:
 
 def _run(*, once: bool) -> None:
     settings = _settings()
+    for name, port in (("PORT", settings.port), ("SIMULATOR_PORT", settings.simulator_port)):
+        _refuse_taken(name, port)
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     database = engine(settings)
     click.echo("Preparing the database and the demo's clinics …")
@@ -99,6 +105,12 @@ def _run(*, once: bool) -> None:
             if receptionist is not None:
                 receptionist.stop()
             supervisor.stop()
+
+
+def _refuse_taken(name: str, port: int) -> None:
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise BadInput(f"Port {port} is taken, perhaps by another demo; name another one with {name}=…")
 
 
 def _settings() -> Settings:
