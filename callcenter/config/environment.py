@@ -36,18 +36,31 @@ def load(environ: Mapping[str, str], *, directory: Path | None = None) -> Settin
     values["voice"] = voice
     if production:
         problems += missing_in_production(values)
-    _fill_defaults(values, root, voice, generate_secret=not production and not problems)
-    if not problems:
-        try:
-            settings = Settings.model_validate(values)
-        except ValidationError as error:
-            problems += [_plain(e) for e in error.errors(include_input=False)]
-        else:
-            problems += problems_of_values(settings)
-            problems += unsafe_in_production(settings) if production else []
+    given = set(values)
+    _fill_defaults(values, root, voice)
+    settings, wrong = _validated(values, root, voice)
+    problems += wrong
+    rules = [*problems_of_values(settings), *(unsafe_in_production(settings) if production else [])]
+    # What was left out or could not be read has been named already; the default in its place is not the reader's doing.
+    bad = {VARIABLES.get(problem.split(":")[0], "") for problem in wrong}
+    missing = set(VARIABLES.values()) - given if production else set()
+    problems += [rule for rule in rules if VARIABLES.get(rule.partition(" ")[0]) not in bad | missing]
     if problems:
         raise ConfigurationError(problems)
+    if "secret_key" not in given:
+        return settings.model_copy(update={"secret_key": _development_secret(settings.state_dir)})
     return settings
+
+
+def _validated(values: dict[str, Any], root: Path, voice: VoiceSettings) -> tuple[Settings, list[str]]:
+    """The settings, with defaults in place of values that cannot be used, and what is wrong with those."""
+    try:
+        return Settings.model_validate(values), []
+    except ValidationError as error:
+        details = error.errors(include_input=False)
+    sound = {name: value for name, value in values.items() if name not in {e["loc"][0] for e in details if e["loc"]}}
+    _fill_defaults(sound, root, voice)
+    return Settings.model_validate(sound), [_plain(e) for e in details]
 
 
 def _plain(error: Any) -> str:
@@ -98,7 +111,7 @@ def _voice(path: Path, environ: Mapping[str, str], problems: list[str]) -> Voice
     return VoiceSettings()
 
 
-def _fill_defaults(values: dict[str, Any], root: Path, voice: VoiceSettings, *, generate_secret: bool) -> None:
+def _fill_defaults(values: dict[str, Any], root: Path, voice: VoiceSettings) -> None:
     state = values.setdefault("state_dir", root / "var")
     port = values.get("port", "8000")
     values.setdefault("public_base_url", f"http://127.0.0.1:{port}")
@@ -115,8 +128,7 @@ def _fill_defaults(values: dict[str, Any], root: Path, voice: VoiceSettings, *, 
     values.setdefault("twilio_api_key_secret", SIMULATOR_API_KEY_SECRET)
     values.setdefault("twilio_region", voice.region)
     values.setdefault("twilio_edge", voice.edge)
-    if "secret_key" not in values:
-        values["secret_key"] = _development_secret(Path(state)) if generate_secret else "not generated"
+    values.setdefault("secret_key", "generated when everything else is well")
 
 
 def _development_secret(state: Path) -> str:

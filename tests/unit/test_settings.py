@@ -128,3 +128,22 @@ def test_the_generated_key_is_its_owners_only_and_stays(tmp_path: Path) -> None:
     modes = [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "var", tmp_path / "var" / "secret-key")]
     assert modes == [0o700, 0o600]
     assert config.load({}, directory=tmp_path).secret_key == first
+
+
+def test_problems_of_every_kind_come_in_one_message(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as refusal:
+        config.load({"CALLCENTER_FOO": "1", "PORT": "99999", "DATABASE_URL": "mysql://x"}, directory=tmp_path)
+    assert [problem.split()[0].rstrip(":") for problem in refusal.value.problems] == [
+        "CALLCENTER_FOO",
+        "PORT",
+        "DATABASE_URL",
+    ]
+
+
+def test_production_names_what_is_missing_and_what_is_unsafe_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as refusal:
+        config.load({"CALLCENTER_ENV": "production", "RECORDINGS_URL": "file:///tmp/x"}, directory=tmp_path)
+    message = str(refusal.value)
+    assert "DATABASE_URL must be set in production" in message
+    assert "RECORDINGS_URL must be an s3:// bucket in production" in message
+    assert not (tmp_path / "var").exists(), "a refused start leaves nothing behind"
