@@ -87,8 +87,8 @@ def test_the_estimate_counts_the_callers_ahead_and_the_people_at_work(ahead: int
 
 def overflows(*candidates: Candidate, waited: int, heard: bool = True, being_offered: bool = False) -> bool:
     """Whether a caller with a limit of two minutes may leave a message after waiting so long."""
-    facts = WaitFacts(heard, being_offered, NOW, candidates)
-    return should_overflow(facts, NOW - timedelta(seconds=120) + timedelta(seconds=waited))
+    facts = WaitFacts(heard, being_offered, NOW + timedelta(seconds=120 - waited), candidates)
+    return should_overflow(facts, NOW)
 
 
 def test_with_nobody_signed_in_a_message_may_be_left_after_the_first_prompt() -> None:
