@@ -124,7 +124,7 @@ def test_the_lease_is_renewed_for_as_long_as_bytes_may_land(
     desk.run()
     assert len(desk.s3.names()) == 1
     assert len(set(moments)) == 4
-    assert moments == sorted(moments)
+    assert moments == sorted(moments, key=str)
 
 
 def test_a_copy_that_is_taken_over_does_not_touch_the_others_lease(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
