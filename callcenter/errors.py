@@ -89,8 +89,8 @@ class CarrierUnavailable(CarrierError):
 
 
 class CarrierNotFound(CarrierError):
-    """The carrier does not know it (404 with 20404), or what should be changed is over (21220). When deleting it is always
-    the former, and success."""
+    """The carrier does not know it (404 with 20404), or what should be changed is over (21220).
+    When deleting it is always the former, and success."""
 
     code = "carrier_not_found"
 

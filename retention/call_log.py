@@ -1,13 +1,18 @@
-"""Old calls: personal columns are blanked, counts stay (P35). Searches and hashes that ran out are removed."""
+"""Old calls: personal columns are blanked, counts stay (P35). Searches and hashes that ran out are removed.
+
+Neither can be undone, so both stop and ask like the sweep of recordings does (R11, F22).
+"""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, CursorResult, Delete, Engine, and_, delete, exists, select, update
+from sqlalchemy import ColumnElement, CursorResult, Delete, Engine, and_, delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from callcenter.db import reading, transaction
 from callcenter.domain.calls import CallState
+from callcenter.logs import log
 from callcenter.models import (
     BookingLink,
     Call,
@@ -21,38 +26,95 @@ from callcenter.models import (
     ReplayedCall,
     Search,
 )
+from retention import brakes
 
 BATCH = 500
 
 
-def blank_calls(engine: Engine, *, now: datetime, keep_going: Callable[[], bool] = lambda: True) -> int:
-    """Blank every ended call whose ``expires_at`` has come; answers how many.
+@dataclass
+class LogResult:
+    """Rows: ``due`` when it began, ``done``, and ``braked``, that is due and kept until somebody confirms (R11).
+    ``brakes`` says in a sentence each why."""
+
+    due: int = 0
+    done: int = 0
+    braked: int = 0
+    brakes: list[str] = field(default_factory=list)
+
+
+def blank_calls(
+    engine: Engine,
+    *,
+    now: datetime,
+    actor_id: str = "retention",
+    confirmed: bool = False,
+    dry_run: bool = False,
+    keep_going: Callable[[], bool] = lambda: True,
+) -> LogResult:
+    """Blank every ended call whose ``expires_at`` has come.
 
     What leads to a person goes: numbers, caller, receptionist, free text, ids at the carrier, the carrier's events, our
     commands, offers, booking links, reasons of released holds. State, outcome, disposition and times stay, so that
-    totals do not change. A call with a held recording waits for the hold's end.
+    totals do not change. A call with a held recording waits for the hold's end. The brakes are those of the sweep of
+    recordings; ``confirmed`` lifts them and is logged under ``actor_id``; ``dry_run`` changes nothing.
     """
-    blanked = 0
+    result, too_much, clinics = _look(engine, now, confirmed=confirmed)
+    if dry_run or not clinics:
+        return result
+    if confirmed and too_much:
+        with transaction(engine, wake=False) as session:
+            brakes.log_lifted(session, sorted(too_much), actor_id=actor_id, now=now, subject_kind="call_log")
+    due = and_(_due(now), Call.clinic_id.in_(clinics))
     while keep_going():
         with reading(engine) as session:
-            ids = session.scalars(select(Call.id).where(_due(now)).order_by(Call.expires_at).limit(BATCH)).all()
+            ids = session.scalars(select(Call.id).where(due).order_by(Call.expires_at).limit(BATCH)).all()
         if not ids:
             break
         with transaction(engine, wake=False) as session:
-            done = session.scalars(select(Call.id).where(Call.id.in_(ids), _due(now)).with_for_update()).all()
+            done = session.scalars(select(Call.id).where(Call.id.in_(ids), due).with_for_update()).all()
             _blank(session, done, now)
-        blanked += len(done)
-    return blanked
+        result.done += len(done)
+    return result
 
 
-def remove_expired_rows(engine: Engine, *, now: datetime) -> int:
-    """Delete stored searches and hashes of replayed calls whose time has come; answers how many."""
+def remove_expired_rows(engine: Engine, *, now: datetime, confirmed: bool = False) -> LogResult:
+    """Delete stored searches and hashes of replayed calls whose time has come, unless the clock has jumped (R11).
+
+    They live for a day or two, so that at any time nearly all of them may be due: a brake on their count would only
+    keep them for longer than was promised.
+    """
+    gone = ((Search, Search.expires_at <= now), (ReplayedCall, ReplayedCall.expires_at <= now))
     with transaction(engine, wake=False) as session:
-        gone = (
-            delete(Search).where(Search.expires_at <= now),
-            delete(ReplayedCall).where(ReplayedCall.expires_at <= now),
-        )
-        return sum(_count(session, one) for one in gone)
+        due = sum(session.scalar(select(func.count()).select_from(table).where(over)) or 0 for table, over in gone)
+        jump = brakes.jumped_seconds(session, now, brakes.read_uptime())
+        if jump and due and not confirmed:
+            return _stopped(due, jump)
+        return LogResult(due, done=sum(_count(session, delete(table).where(over)) for table, over in gone))
+
+
+def _look(engine: Engine, now: datetime, *, confirmed: bool) -> tuple[LogResult, set[str], set[str]]:
+    """What is due and braked; the clinics that have too much of it; the clinics whose calls may be blanked."""
+    by_clinic = select(Call.clinic_id, func.count()).group_by(Call.clinic_id)
+    with reading(engine) as session:
+        due: dict[str, int] = dict(session.execute(by_clinic.where(_due(now))).all())
+        kept = by_clinic.where(Call.blanked_at.is_(None), Call.clinic_id.in_(due))
+        of_all: dict[str, int] = dict(session.execute(kept).all()) if due else {}
+        jump = brakes.jumped_seconds(session, now, brakes.read_uptime())
+    if jump and due and not confirmed:
+        return _stopped(sum(due.values()), jump), set(), set()
+    result, too_much = LogResult(sum(due.values())), brakes.too_much(due, of_all)
+    if confirmed:
+        return result, set(too_much), set(due)
+    for clinic_id, count in sorted(too_much.items()):
+        result.braked += count
+        result.brakes.append(brakes.count_sentence(clinic_id, count, "calls"))
+        log("retention").error("call_log_braked", clinic_id=clinic_id, count=count)
+    return result, set(too_much), due.keys() - too_much.keys()
+
+
+def _stopped(due: int, jump: float) -> LogResult:
+    log("retention").error("call_log_braked", kind="clock_jump", seconds=round(jump), count=due)
+    return LogResult(due, braked=due, brakes=[brakes.jump_sentence(jump)])
 
 
 def _due(now: datetime) -> ColumnElement[bool]:

@@ -13,12 +13,13 @@ from typing import Any
 import click
 from sqlalchemy import Engine
 
-from callcenter import wiring
+from callcenter import clock, wiring
 from callcenter.cli.output import emit, json_option
 from callcenter.db import reading, transaction
 from callcenter.logs import configure
 from callcenter.models import LegalHold
 from callcenter.services import retention_requests
+from retention.call_log import LogResult, blank_calls, remove_expired_rows
 from retention.purge import SweepResult, sweep
 from retention.trusted_time import trusted_now
 
@@ -60,11 +61,12 @@ def due(json_output: bool) -> None:
 
 @retention.command("sweep")
 @click.option("--dry-run", is_flag=True, help="Count only; change nothing.")
-@click.option("--confirm", is_flag=True, help="Lift the brakes for this one sweep; it is written to the access log.")
+@click.option("--confirm", is_flag=True, help="Lift the brakes this once; it is written to the access log.")
 @json_option
 @click.pass_context
 def sweep_command(context: click.Context, dry_run: bool, confirm: bool, json_output: bool) -> None:
-    """Purge what is due. Exit code 0: clean, 1: something failed and stays due, 3: a brake stopped it."""
+    """Purge the recordings and blank the calls that are due. Exit code 0: clean, 1: something failed and stays due,
+    3: a brake stopped it."""
     settings = wiring.load_settings()
     with _engine() as engine:
         result = sweep(
@@ -77,23 +79,34 @@ def sweep_command(context: click.Context, dry_run: bool, confirm: bool, json_out
             at_once=True,
             progress=_show_progress,
         )
-    emit(result.as_dict(), json_output, _lines(result))
+        now = trusted_now(engine)
+        calls = blank_calls(engine, now=now, actor_id=ACTOR, confirmed=confirm, dry_run=dry_run)
+        rows = LogResult() if dry_run else remove_expired_rows(engine, now=now, confirmed=confirm)
+    emit(
+        result.as_dict() | {"calls": asdict(calls), "other_rows": asdict(rows)},
+        json_output,
+        _lines(result, calls, rows),
+    )
     if result.failed:
         context.exit(SOMETHING_FAILED)
-    if result.braked:
+    if result.braked or calls.braked or rows.braked:
         context.exit(BRAKED)
 
 
 @retention.command("run")
 @json_option
 def run_command(json_output: bool) -> None:
-    """Run the timetable of sweeps until told to stop (SIGTERM); the first sweep is at once."""
+    """Run the timetable of sweeps until told to stop (SIGTERM); the first sweep is at once.
+
+    In production it does not start with a store that lies where recordings may not be (P43).
+    """
     from retention.scheduler import run
 
     configure()
     settings = wiring.load_settings()
+    store = wiring.checked_recording_store(settings)
     with _engine() as engine:
-        run(engine, wiring.recording_store(settings), wiring.carrier(settings))
+        run(engine, store, wiring.carrier(settings))
     emit({"stopped": True}, json_output, ["Stopped."])
 
 
@@ -142,9 +155,11 @@ def release(hold_id: str, reason: str, json_output: bool) -> None:
 @click.option("--all", "with_released", is_flag=True, help="Show released holds too.")
 @json_option
 def list_command(with_released: bool, json_output: bool) -> None:
-    """List the holds in force, those to be reviewed first."""
-    with _engine() as engine, reading(engine) as session:
-        holds = [_shown(one) for one in retention_requests.list_holds(session, in_force=not with_released)]
+    """List the holds in force, those to be reviewed first. Their reasons are read: it is written to the access log."""
+    with _engine() as engine, transaction(engine) as session:
+        found = retention_requests.list_holds(session, in_force=not with_released)
+        retention_requests.log_holds_shown(session, found, actor_id=ACTOR, now=clock.now())
+        holds = [_shown(one) for one in found]
     lines = [
         f"{one['id']}  recording {one['recording_id']}  review {one['review_on']}"
         + ("  released" if one["released_at"] else "")
@@ -161,11 +176,13 @@ def _show_progress(result: SweepResult) -> None:
         click.echo(f"{result.deleted} of {result.due} deleted, {result.failed} failed …", err=True)
 
 
-def _lines(result: SweepResult) -> list[str]:
+def _lines(result: SweepResult, calls: LogResult, rows: LogResult) -> list[str]:
     counts = ("due", "deleted", "failed", "held", "skipped", "braked")
     summary = ", ".join(f"{getattr(result, name)} {name}" for name in counts)
-    advice = ["Look at what is due, then run: callcenter retention sweep --confirm"] if result.brakes else []
-    return [("Would sweep: " if result.dry_run else "Swept: ") + summary, *result.brakes, *advice]
+    log_lines = [f"Calls: {calls.due} due, {calls.done} blanked, {calls.braked} braked"] if calls.due else []
+    reasons = list(dict.fromkeys([*result.brakes, *calls.brakes, *rows.brakes]))
+    advice = ["Look at what is due, then run: callcenter retention sweep --confirm"] if reasons else []
+    return [("Would sweep: " if result.dry_run else "Swept: ") + summary, *log_lines, *reasons, *advice]
 
 
 def _shown(one: LegalHold) -> dict[str, Any]:

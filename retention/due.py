@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, text, true, update
 from sqlalchemy.orm import Session
 
 from callcenter.domain.recordings import LIVE_RECORDING_STATES, RecordingState
@@ -68,15 +68,22 @@ def count_held(session: Session, now: datetime) -> int:
 
 
 def claim(
-    session: Session, why: Why, *, due_at: datetime, now: datetime, limit: int, without_clinics: Collection[str] = ()
+    session: Session,
+    why: Why,
+    *,
+    due_at: datetime,
+    now: datetime,
+    limit: int,
+    of_clinics: Collection[str] | None = None,
 ) -> list[Claimed]:
-    """Lease up to ``limit`` recordings that were due at ``due_at``: one UPDATE that names what it expects; whoever
-    comes second changes nothing. From here on no hold can be placed on them (F24)."""
+    """Lease up to ``limit`` recordings that were due at ``due_at``, of all clinics or only ``of_clinics``: one UPDATE
+    that names what it expects; whoever comes second changes nothing. From here on no hold can be placed on them
+    (F24)."""
     free = and_(
         due(why, due_at),
         Recording.next_attempt_at <= due_at,
         or_(Recording.lease_until_at.is_(None), Recording.lease_until_at <= now),
-        Recording.clinic_id.not_in(without_clinics),
+        Recording.clinic_id.in_(of_clinics) if of_clinics is not None else true(),
     )
     ids = session.scalars(select(Recording.id).where(free).order_by(Recording.expires_at).limit(limit)).all()
     if not ids:
@@ -107,9 +114,21 @@ def forget_waiting(session: Session, now: datetime) -> None:
 
 
 def known_carrier_sids(session: Session, call_id: str) -> set[str]:
-    """The carrier's recordings that belong to a row of the call."""
-    sids = session.scalars(select(Recording.carrier_recording_sid).where(Recording.call_id == call_id))
+    """The carrier's recordings that belong to a row of the call that is not purged."""
+    sids = session.scalars(select(Recording.carrier_recording_sid).where(Recording.call_id == call_id, NOT_PURGED))
     return {sid for sid in sids if sid is not None}
+
+
+def others_wait_for_sid(session: Session, one: Claimed) -> bool:
+    """Whether another recording of the call may have a copy at the carrier whose id we do not know yet. What is being
+    purged too does not count."""
+    others = select(Recording.id).where(
+        Recording.call_id == one.call_id,
+        Recording.id != one.recording_id,
+        Recording.carrier_recording_sid.is_(None),
+        Recording.state.in_((*LIVE_RECORDING_STATES, RecordingState.ABSENT)),
+    )
+    return session.scalar(others.limit(1)) is not None
 
 
 def totals(session: Session, clinic_ids: Collection[str]) -> dict[str, int]:

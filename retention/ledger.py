@@ -16,7 +16,8 @@ from retention.removal import NEVER_MADE, Removed
 
 
 def forget(session: Session, one: Claimed, why: Why, proof: Removed, now: datetime) -> bool:
-    """Blank the row and write the ledger, together; nothing when another sweep took over and did it."""
+    """Blank the row and write the ledger, together; nothing when another sweep took over and did it.
+    ``versions_deleted`` is what the last try deleted (see ``Removed``)."""
     blanked = _update(
         session,
         one,

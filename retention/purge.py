@@ -1,7 +1,7 @@
 """The sweep: everything that has expired is removed everywhere, proved to be gone, and only then forgotten (R4).
 
 For each batch of leased recordings: 1. delete every version in the store · 2. prove by a fresh listing that nothing is
-left · 3. delete the carrier's copy · 4. in one transaction blank the row and write the ledger. A failure at any step
+left · 3. delete the carrier's copies · 4. in one transaction blank the row and write the ledger. A failure at any step
 leaves the recording due, with a later next attempt; every step may be repeated (R6). Correctness comes from the leases:
 any number of sweeps may run at once.
 """
@@ -12,10 +12,12 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
 
 from callcenter.db import reading, transaction
 from callcenter.logs import log
+from callcenter.models import Clinic
 from callcenter.ports import Carrier, RecordingStore
 from retention import brakes
 from retention.due import Claimed, Why, claim, count_due, count_held, forget_waiting
@@ -97,7 +99,7 @@ class _Sweep:
         self.remover = Remover(engine, store, carrier)
         self.started_at = clock()
         self.braked_clinics: set[str] = set()
-        self.only_wanted = False
+        self.only_wanted = self.confirmed = False
 
     def look(self, *, confirmed: bool, actor_id: str) -> None:
         """Count what is due at the start of the sweep, and see whether a brake stops it (R11)."""
@@ -108,8 +110,11 @@ class _Sweep:
             self.result.held = count_held(session, now)
             jump = brakes.jumped_seconds(session, now, uptime)
             too_much = brakes.braked_clinics(session, now)
-        if not confirmed:
-            self._brake(expired, too_much, jump)
+        self.confirmed = confirmed
+        if jump and expired and not confirmed:
+            self._brake_all(expired, jump)
+        elif not confirmed:
+            self._brake(too_much)
         if self.result.dry_run:
             return
         with transaction(self.engine, wake=False) as session:
@@ -118,38 +123,25 @@ class _Sweep:
             if confirmed or not jump:
                 brakes.remember_sweep(session, now, uptime, actor_id)
 
-    def _brake(self, expired: dict[str, int], too_much: dict[str, int], jump: float) -> None:
-        if jump and expired:
-            self.only_wanted = True
-            self.result.braked = sum(expired.values())
-            hours = jump / 3600
-            self.result.brakes.append(f"The clock has jumped {hours:.1f} h since the last sweep; is it right?")
-        elif too_much:
-            self.braked_clinics = set(too_much)
-            self.result.braked = sum(too_much.values())
-            self.result.brakes += [
-                f"Clinic {clinic_id}: {count} recordings are due at once, more than a sweep deletes unasked."
-                for clinic_id, count in too_much.items()
-            ]
-        for clinic_id in self.braked_clinics:
+    def _brake_all(self, expired: dict[str, int], jump: float) -> None:
+        self.only_wanted = True
+        self.result.braked = sum(expired.values())
+        self.result.brakes.append(brakes.jump_sentence(jump))
+        log("retention").error("sweep_braked", kind="clock_jump", seconds=round(jump))
+
+    def _brake(self, too_much: dict[str, int]) -> None:
+        """A clinic that was braked once stays so for the rest of this sweep."""
+        for clinic_id in too_much.keys() - self.braked_clinics:
+            self.braked_clinics.add(clinic_id)
+            self.result.braked += too_much[clinic_id]
+            self.result.brakes.append(brakes.count_sentence(clinic_id, too_much[clinic_id], "recordings"))
             log("retention").error("sweep_braked", clinic_id=clinic_id, count=too_much[clinic_id])
-        if self.only_wanted:
-            log("retention").error("sweep_braked", kind="clock_jump", seconds=round(jump))
 
     def purge_all(self, keep_going: Callable[[], bool], progress: Callable[[SweepResult], None]) -> None:
         """Batch after batch until nothing is left that may be taken."""
         for why in (Why.WANTED,) if self.only_wanted else (Why.WANTED, Why.EXPIRED):
             while keep_going():
-                now = self.clock()
-                with transaction(self.engine, wake=False) as session:
-                    batch = claim(
-                        session,
-                        why,
-                        due_at=self.started_at,
-                        now=now,
-                        limit=BATCH,
-                        without_clinics=self.braked_clinics if why == Why.EXPIRED else (),
-                    )
+                batch = self._claim(why)
                 if not batch:
                     break
                 store_works = self._purge(batch, why)
@@ -157,6 +149,21 @@ class _Sweep:
                 if not store_works:
                     log("retention").error("sweep_paused", count=len(batch))
                     return
+
+    def _claim(self, why: Why) -> list[Claimed]:
+        now = self.clock()
+        with transaction(self.engine, wake=False) as session:
+            clinics = None if why == Why.WANTED or self.confirmed else self._let_through(session)
+            return claim(session, why, due_at=self.started_at, now=now, limit=BATCH, of_clinics=clinics)
+
+    def _let_through(self, session: Session) -> set[str]:
+        """Clinics whose expired recordings this batch may take. Judged anew each time, because a shorter policy makes
+        rows expire while the sweep is under way; it waits for our lock on the clinic, or we see all it did (R12)."""
+        expired = count_due(session, Why.EXPIRED, self.started_at)
+        shared = select(Clinic.id).where(Clinic.id.in_(expired)).order_by(Clinic.id).with_for_update(read=True)
+        session.execute(shared).all()
+        self._brake(brakes.braked_clinics(session, self.started_at))
+        return expired.keys() - self.braked_clinics
 
     def _purge(self, batch: list[Claimed], why: Why) -> bool:
         """One batch through all steps. False when everything failed and the store itself is to blame (F6)."""

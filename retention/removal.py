@@ -1,4 +1,4 @@
-"""Removing the bytes of a recording: every version in the store, proved to be gone, then the carrier's copy (R4–R8)."""
+"""Removing the bytes of a recording: every version in the store, proved gone, then the carrier's copies (R4–R8)."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,7 @@ from callcenter.db import reading
 from callcenter.errors import CallcenterError, CarrierNotFound, CarrierUnavailable, StoreError
 from callcenter.logs import log
 from callcenter.ports import Carrier, RecordingStore
-from retention.due import Claimed, known_carrier_sids
+from retention.due import Claimed, known_carrier_sids, others_wait_for_sid
 
 NEVER_MADE = "never_made"
 VERIFYING_THREADS = 8
@@ -20,7 +20,11 @@ CARRIER_TRIES_BEFORE_PAUSE = 5
 
 @dataclass(frozen=True)
 class Removed:
-    """Proof for the ledger: versions deleted in the store (none are left), and what became of the carrier's copy."""
+    """Proof for the ledger: nothing is left in the store, and what became of the carrier's copy.
+
+    ``versions`` counts what the try deleted that came to the end; what earlier tries deleted, before they failed or
+    crashed, is not in it. So 0 does not mean that there never was anything.
+    """
 
     versions: int
     carrier_copy: str
@@ -66,30 +70,36 @@ class Remover:
 
     def _delete_carrier_copies(self, one: Claimed) -> str:
         """Delete what the carrier holds of it; says for the ledger what was found there."""
-        if one.carrier_copy_deleted_at is not None:
-            return "deleted_before"
         if self._carrier_failures >= CARRIER_TRIES_BEFORE_PAUSE:
             raise CarrierUnavailable("The carrier failed too often in this sweep.", maybe_done=False)
+        before = one.carrier_copy_deleted_at is not None
+        own = [one.carrier_recording_sid] if one.carrier_recording_sid and not before else []
         try:
-            sids = [one.carrier_recording_sid] if one.carrier_recording_sid else self._unknown_sids(one)
-            found = [self._delete_at_carrier(sid) for sid in sids]
+            found = [self._delete_at_carrier(sid) for sid in [*own, *self._surplus(one)]]
         except CarrierUnavailable:
             self._carrier_failures += 1
             raise
         self._carrier_failures = 0
-        return NEVER_MADE if not found else "deleted" if any(found) else "not_there"
+        if any(found):
+            return "deleted"
+        return "deleted_before" if before else "not_there" if found else NEVER_MADE
 
-    def _unknown_sids(self, one: Claimed) -> list[str]:
-        """Its callback never came: recordings of its leg that belong to no other row."""
+    def _surplus(self, one: Claimed) -> list[str]:
+        """Recordings of its leg that no row has: its own, if its callback never came, and surplus copies whose callback
+        was lost. While another row of the call still waits for its callback they may be that one's, whose time has not
+        come (P30): they go with it."""
         if one.carrier_call_sid is None:
             return []
         try:
-            there = self._carrier.recordings_of(one.carrier_call_sid)
+            there = self._carrier.recordings_of(one.carrier_call_sid)  # before our rows: a row comes first (R3)
         except CarrierNotFound:
             return []
         with reading(self._engine) as session:
-            known = known_carrier_sids(session, one.call_id)
-        return [copy.carrier_recording_sid for copy in there if copy.carrier_recording_sid not in known]
+            known, others_wait = known_carrier_sids(session, one.call_id), others_wait_for_sid(session, one)
+        unknown = [copy.carrier_recording_sid for copy in there if copy.carrier_recording_sid not in known]
+        if unknown and others_wait and one.carrier_recording_sid is None:
+            raise CallcenterError("It cannot be told yet which copy at the carrier is its own.", code="copy_not_known")
+        return [] if others_wait else unknown
 
     def _delete_at_carrier(self, sid: str) -> bool:
         try:

@@ -3,10 +3,11 @@
 The timetable is data. Every job writes a heartbeat, has a time limit, and runs first when the process starts (F27).
 """
 
+import os
 import signal
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC
 from typing import Any
 
@@ -54,11 +55,11 @@ def _sweep(parts: Parts) -> Counts:
 
 
 def _blank_calls(parts: Parts) -> Counts:
-    return {"blanked": blank_calls(parts.engine, now=trusted_now(parts.engine), keep_going=parts.keep_going)}
+    return asdict(blank_calls(parts.engine, now=trusted_now(parts.engine), keep_going=parts.keep_going))
 
 
 def _remove_expired_rows(parts: Parts) -> Counts:
-    return {"removed": remove_expired_rows(parts.engine, now=trusted_now(parts.engine))}
+    return asdict(remove_expired_rows(parts.engine, now=trusted_now(parts.engine)))
 
 
 SCHEDULE = (
@@ -70,8 +71,15 @@ SCHEDULE = (
 at its limit, reports, and goes on at the next tick, so that the heartbeat is never late because of work."""
 
 
+STOP_SECONDS = 15
+"""So long after SIGTERM the process may finish what it has in hand; a supervisor kills after 20 s or 30 s."""
+
+
 def run(engine: Engine, store: RecordingStore, carrier: Carrier, *, schedule: tuple[Job, ...] = SCHEDULE) -> None:
-    """Run the timetable until SIGTERM or SIGINT; then finish the batch in hand and return."""
+    """Run the timetable until SIGTERM or SIGINT; then finish the batch in hand and return.
+
+    What hangs ends with the process after STOP_SECONDS: every step may be repeated, and leases run out (R5, R6).
+    """
     leader, stopping = leader_of(engine), threading.Event()
     scheduler = BlockingScheduler(timezone=UTC, executors={"default": ThreadPoolExecutor(len(schedule))})
     for job in schedule:
@@ -91,6 +99,7 @@ def run(engine: Engine, store: RecordingStore, carrier: Carrier, *, schedule: tu
 
     def stop() -> None:
         stopping.wait()
+        threading.Thread(target=_end_by_force, name="end", daemon=True).start()
         running.wait()  # a signal may come before the scheduler has begun
         scheduler.shutdown(wait=True)
 
@@ -103,6 +112,12 @@ def run(engine: Engine, store: RecordingStore, carrier: Carrier, *, schedule: tu
     stopper.join()
     leader.resign()
     log("retention").info("stopped", process="retention")
+
+
+def _end_by_force() -> None:
+    clock.sleep(STOP_SECONDS)
+    log("retention").error("stopped_by_force", process="retention", seconds=STOP_SECONDS)
+    os._exit(0)  # threads that hang in a request would keep the interpreter from ending
 
 
 def _run_job(

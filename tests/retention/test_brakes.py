@@ -6,8 +6,9 @@ import pytest
 from sqlalchemy import Engine, select
 
 from callcenter import clock
-from callcenter.db import reading
+from callcenter.db import reading, transaction
 from callcenter.models import AccessEntry, Clinic
+from callcenter.services.retention_requests import change_policy
 from retention import brakes
 from retention.brakes import Uptime
 from retention.trusted_time import ClocksDiffer, trusted_now
@@ -75,6 +76,26 @@ def test_what_was_let_through_and_failed_is_not_braked_afterwards(world: World) 
     world.s3.forbidden = False
     world.now += timedelta(minutes=30)
     assert world.sweep().deleted == 6
+
+
+def test_a_policy_that_is_shortened_during_the_sweep_is_braked_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retention.purge.BATCH", 2)
+    clinic, days_ago = world.clinic(), NOW - timedelta(days=5)
+    for _ in range(3):
+        world.recording(clinic, retention_days=1)
+    for _ in range(9):
+        world.recording(clinic, started_at=days_ago, ended_at=days_ago, expires_at=NOW + timedelta(days=25))
+
+    def shorten(_: object) -> None:
+        with transaction(world.engine) as session:
+            change_policy(session, clinic_id=clinic.id, days=1, actor_id="x", now=NOW, confirmed=True)
+
+    result = world.sweep(progress=shorten)
+    assert (result.deleted, result.braked, result.skipped) == (2, 10, 0)
+    assert (len(result.brakes), len(world.s3.names())) == (1, 10)
+    assert world.sweep(confirmed=True).deleted == 10
 
 
 def test_what_is_wanted_gone_is_never_braked(world: World) -> None:

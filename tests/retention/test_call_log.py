@@ -74,7 +74,7 @@ def full_call(engine: Engine) -> str:
 
 
 def test_everything_that_leads_to_a_person_goes(engine: Engine, full_call: str) -> None:
-    assert blank_calls(engine, now=NOW) == 1
+    assert blank_calls(engine, now=NOW).done == 1
     with reading(engine) as session:
         call = session.get_one(Call, full_call)
         assert (call.from_number, call.caller_id, call.receptionist_id, call.disposition_reason) == (None,) * 4
@@ -110,7 +110,7 @@ def test_what_is_counted_stays(engine: Engine, full_call: str) -> None:
 
 def test_a_call_is_blanked_once(engine: Engine, full_call: str) -> None:
     blank_calls(engine, now=NOW)
-    assert blank_calls(engine, now=NOW + timedelta(days=1)) == 0
+    assert blank_calls(engine, now=NOW + timedelta(days=1)).done == 0
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_call_is_blanked_once(engine: Engine, full_call: str) -> None:
 def test_other_calls_are_left_alone(engine: Engine, values: dict[str, Any]) -> None:
     with transaction(engine) as session:
         create_answered_call(session, create_clinic(session), **{"expires_at": NOW, **values})
-    assert blank_calls(engine, now=NOW) == 0
+    assert blank_calls(engine, now=NOW).done == 0
 
 
 def test_a_call_with_a_held_recording_waits(engine: Engine, full_call: str) -> None:
@@ -130,7 +130,7 @@ def test_a_call_with_a_held_recording_waits(engine: Engine, full_call: str) -> N
         hold.released_at = None
         recording = session.get_one(Recording, hold.recording_id)
         recording.held = True
-    assert blank_calls(engine, now=NOW) == 0
+    assert blank_calls(engine, now=NOW).done == 0
 
 
 def test_many_calls_go_in_batches(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +139,7 @@ def test_many_calls_go_in_batches(engine: Engine, monkeypatch: pytest.MonkeyPatc
         clinic = create_clinic(session)
         for _ in range(7):
             create_answered_call(session, clinic, expires_at=NOW)
-    assert blank_calls(engine, now=NOW) == 7
+    assert blank_calls(engine, now=NOW).done == 7
 
 
 def test_expired_searches_and_replays_are_removed(engine: Engine) -> None:
@@ -147,6 +147,6 @@ def test_expired_searches_and_replays_are_removed(engine: Engine) -> None:
         for until in (NOW, NOW + timedelta(seconds=1)):
             session.add(Search(owner_id="u1", criteria={"number": CANARY}, created_at=NOW, expires_at=until))
             session.add(ReplayedCall(sid_hash=f"{until}", seen_at=NOW, expires_at=until))
-    assert remove_expired_rows(engine, now=NOW) == 2
+    assert remove_expired_rows(engine, now=NOW).done == 2
     with reading(engine) as session:
         assert session.scalar(select(func.count()).select_from(Search)) == 1

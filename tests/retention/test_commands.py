@@ -9,13 +9,16 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, select
 
-from callcenter import clock
+from callcenter import clock, wiring
 from callcenter.cli import run
 from callcenter.db import reading, transaction
 from callcenter.domain.recordings import RecordingState
 from callcenter.models import AccessEntry, Recording
 from callcenter.storage.local import LocalRecordingStore
+from callcenter.storage.s3 import S3RecordingStore
+from retention import scheduler
 from tests.factories import create_answered_call, create_clinic, create_recording
+from tests.fakes import FakeS3
 
 Command = Callable[..., tuple[int, Any, str]]
 
@@ -52,7 +55,9 @@ def _recording(engine: Engine, store: LocalRecordingStore, count: int = 1) -> st
     with transaction(engine) as session:
         call = create_answered_call(session, create_clinic(session))
         rows = [
-            create_recording(session, call, expires_at=now - timedelta(hours=1), carrier_copy_deleted_at=now)
+            create_recording(
+                session, call, expires_at=now - timedelta(hours=1), carrier_call_sid=None, carrier_copy_deleted_at=now
+            )
             for _ in range(count)
         ]
     for row in rows:
@@ -111,6 +116,50 @@ def test_a_hold_keeps_a_recording_until_it_is_released(command: Command, engine:
     assert [one["id"] for one in command("hold", "list")[1]] == [hold["id"]]
     assert command("hold", "release", hold["id"], "--reason", "Closed")[0] == 0
     assert command("retention", "sweep")[1]["deleted"] == 1
+
+
+def test_reading_the_reasons_of_holds_is_logged_once_for_each_clinic(
+    command: Command, engine: Engine, store: LocalRecordingStore
+) -> None:
+    review = f"{clock.now() + timedelta(days=30):%Y-%m-%d}"
+    for recording_id in (_recording(engine, store), _recording(engine, store)):
+        for _ in range(2):
+            command("hold", "place", "--recording", recording_id, "--reason", "Complaint", "--review", review)
+    shown = command("hold", "list")[1]
+    with reading(engine) as session:
+        entries = session.scalars(select(AccessEntry).where(AccessEntry.action == "hold.listed")).all()
+    assert len(shown) == 4
+    assert {entry.clinic_id for entry in entries} == {hold["clinic_id"] for hold in shown}
+    assert (len(entries), {entry.actor_id for entry in entries}) == (2, {"command-line"})
+
+
+def test_a_sweep_blanks_calls_too_and_a_brake_on_them_exits_with_3(
+    command: Command, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("callcenter.domain.retention.BRAKE_COUNT", 2)
+    with transaction(engine) as session:
+        clinic = create_clinic(session)
+        for _ in range(3):
+            create_answered_call(session, clinic, expires_at=clock.now() - timedelta(hours=1))
+    code, counts, _ = command("retention", "sweep")
+    assert (code, counts["calls"]["done"], counts["calls"]["braked"]) == (3, 0, 3)
+    code, counts, _ = command("retention", "sweep", "--confirm")
+    assert (code, counts["calls"]["done"]) == (0, 3)
+
+
+def test_in_production_the_process_does_not_start_with_a_store_where_recordings_may_not_be(
+    store: LocalRecordingStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    s3 = FakeS3()
+    settings = wiring.load_settings().model_copy(update={"environment": "production"})
+    abroad = S3RecordingStore("recordings", client=s3.client(), allowed_regions=("eu-south-1",))
+    monkeypatch.setattr(wiring, "load_settings", lambda: settings)
+    monkeypatch.setattr(wiring, "_bucket", lambda _: abroad)
+    monkeypatch.setattr(scheduler, "run", lambda *_: pytest.fail("It started."))
+    assert run(["retention", "run"]) == 2
+    error = capsys.readouterr().err
+    assert "may not be stored" in error
+    assert len(error.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,9 @@ def test_the_process_sweeps_at_start_and_stops_cleanly(
     store, now = LocalRecordingStore(tmp_path / "recordings"), clock.now()
     with transaction(engine) as session:
         call = create_answered_call(session, create_clinic(session))
-        recording = create_recording(session, call, expires_at=now - timedelta(seconds=1), carrier_copy_deleted_at=now)
+        recording = create_recording(
+            session, call, expires_at=now - timedelta(seconds=1), carrier_call_sid=None, carrier_copy_deleted_at=now
+        )
     store.put(recording.store_key, [b"audio"])
     process: subprocess.Popen[bytes] = request.getfixturevalue("process")
     _until(lambda: _state(engine, recording.id) == RecordingState.PURGED)
@@ -166,6 +168,37 @@ def test_the_process_sweeps_at_start_and_stops_cleanly(
     _until(lambda: (beat := heartbeat(engine, "retention")) is not None and beat.last_success_at is not None)
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
+
+
+HANGING = """
+import sys, threading
+from callcenter import wiring
+from retention import scheduler
+scheduler.STOP_SECONDS = 1
+def hang(_):
+    print("hanging", flush=True)
+    with scheduler.ThreadPoolExecutor(1)._pool as pool:
+        pool.submit(threading.Event().wait, 60).result()
+settings = wiring.load_settings()
+job = scheduler.Job("test", interval_seconds=60, limit_seconds=60, work=hang)
+scheduler.run(wiring.engine(settings), None, None, schedule=(job,))
+"""
+
+
+def test_a_job_that_hangs_does_not_keep_the_process_from_ending(database_url: str, tmp_path: Path) -> None:
+    environment = {**os.environ, "DATABASE_URL": database_url, "CALLCENTER_STATE_DIR": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", HANGING], env=environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == b"hanging\n"
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(10) == 0
+        finally:
+            process.kill()
+
+
+def test_a_process_that_is_stopped_ends_before_it_would_be_killed() -> None:
+    assert scheduler.STOP_SECONDS < 20
 
 
 def _state(engine: Engine, recording_id: str) -> RecordingState:
