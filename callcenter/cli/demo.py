@@ -117,8 +117,7 @@ def _settings() -> Settings:
     """The settings with the simulator in the carrier's place. Raises BadInput in production."""
     if os.environ.get("CALLCENTER_ENV") == "production":
         raise BadInput("The demo uses a simulated carrier and does not run in production.")
-    simulator = f"http://127.0.0.1:{os.environ.get('SIMULATOR_PORT', '8001')}"
-    settings = config.load({"TWILIO_API_BASE_URL": simulator} | dict(os.environ))
+    settings = config.load(os.environ)
     clock.set_offset(settings.clock_offset_seconds)
     return settings
 

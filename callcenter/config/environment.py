@@ -122,6 +122,9 @@ def _fill_defaults(values: dict[str, Any], root: Path, voice: VoiceSettings) -> 
     values.setdefault("recordings_url", f"file://{Path(state).absolute() / 'recordings'}")
     values.setdefault("twilio_account_sid", SIMULATOR_ACCOUNT_SID)
     values.setdefault("twilio_auth_token", SIMULATOR_AUTH_TOKEN)
+    if values["twilio_account_sid"] == SIMULATOR_ACCOUNT_SID and values.get("environment") != "production":
+        # The simulator's account exists only there; nobody else is to be asked with its credentials.
+        values.setdefault("twilio_api_base_url", f"http://127.0.0.1:{values.get('simulator_port', '8001')}")
     values.setdefault("twilio_rest_key_sid", values["twilio_account_sid"])
     values.setdefault("twilio_rest_key_secret", values["twilio_auth_token"])
     values.setdefault("twilio_api_key_sid", SIMULATOR_API_KEY_SID)
