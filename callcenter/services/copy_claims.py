@@ -17,8 +17,9 @@ from callcenter.models import Recording, new_id
 LEASE_SECONDS = 30
 """How soon somebody else may go on after a crash. A copy that is alive renews it every third of that, however long the
 store takes (``ingest``); so two renewals may fail before the sweep may think that no more bytes are coming."""
-GIVE_UP_MISSING_AFTER = 10
-"""So often the carrier may say that it does not know the recording (it may be slow to show it): about ten minutes."""
+GIVE_UP_MISSING_AFTER = timedelta(hours=24)
+"""For so long after its end the carrier may say that it does not know the recording. Counted in time, not in tries:
+other trouble, such as a store that was away for an hour, must not use the patience up."""
 
 # Written as in the partial indexes: SQLite uses those only when it sees the same words, not a parameter.
 _COPYING = text("recordings.state = 'copying'")
@@ -129,8 +130,9 @@ def note_failure(engine: Engine, claim: Claim, at: datetime, error: Exception) -
     }
     with transaction(engine) as session:
         session.execute(leased(claim).values(**values))
-        if isinstance(error, CarrierNotFound) and claim.attempts >= GIVE_UP_MISSING_AFTER:
-            session.execute(owned(claim).values(state=RecordingState.FAILED))
+        if isinstance(error, CarrierNotFound):
+            too_old = Recording.ended_at < at - GIVE_UP_MISSING_AFTER
+            session.execute(owned(claim).where(too_old).values(state=RecordingState.FAILED))
 
 
 def changed(session: Session, statement: Update) -> bool:
