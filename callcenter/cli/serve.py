@@ -6,7 +6,7 @@ from importlib.metadata import entry_points
 
 import click
 
-from callcenter import clock, wiring
+from callcenter import clock, serving, wiring
 from callcenter.cli.supervisor import Child, Supervisor
 from callcenter.db import upgrade
 from callcenter.logs import configure, log
@@ -25,6 +25,7 @@ def serve() -> None:
     settings = wiring.load_settings()
     configure()
     wiring.checked_recording_store(settings)
+    serving.check_address(f"127.0.0.1:{settings.port}")
     upgrade(wiring.engine(settings))
     log("serve").info("starting", port=settings.port)
     Supervisor(CHILDREN, os.environ).run()
@@ -34,7 +35,6 @@ def serve() -> None:
 @click.option("--bind", metavar="HOST:PORT", help="Address to listen on (default: 127.0.0.1 and PORT).")
 def http(bind: str | None) -> None:
     """Door and web on one port, as separate applications with separate pools (a child of ``serve``)."""
-    from callcenter import serving
     from callcenter.web.app import create_app
 
     settings = wiring.load_settings()
@@ -51,7 +51,6 @@ def http(bind: str | None) -> None:
 @click.option("--threads", default=16, show_default=True, help="Requests answered at the same time.")
 def web(bind: str | None, threads: int) -> None:
     """Run the pages and the JSON API for people."""
-    from callcenter import serving
     from callcenter.web.app import create_app
 
     settings = wiring.load_settings()

@@ -2,13 +2,17 @@
 requests (S33)."""
 
 import json
+import socket
 import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from callcenter.errors import BadInput
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+HIGHEST_PORT = 65535
 CALLERS, MEDIA = "/webhooks/", "/media/"
 WEB_AT_ONCE = 12
 MEDIA_AT_ONCE = 4
@@ -16,7 +20,9 @@ MEDIA_AT_ONCE = 4
 
 
 def run(app: "WSGIApplication", bind: str, threads: int) -> None:
-    """Serve ``app`` on ``bind`` (``host:port``) until the process is told to stop. Blocks."""
+    """Serve ``app`` on ``bind`` (``host:port``) until the process is told to stop. Blocks. Raises BadInput when it
+    cannot listen there."""
+    check_address(bind)
     from gunicorn.app.base import BaseApplication
     from gunicorn.glogging import Logger
 
@@ -42,6 +48,20 @@ def run(app: "WSGIApplication", bind: str, threads: int) -> None:
             return with_length(app)
 
     Server().run()
+
+
+def check_address(bind: str) -> None:
+    """Raises BadInput when ``bind`` is not ``host:port`` or nobody can listen there."""
+    host, _, port = bind.rpartition(":")
+    if not host or not port.isdecimal() or not 1 <= int(port) <= HIGHEST_PORT:
+        raise BadInput("The address to listen on must be HOST:PORT, such as 127.0.0.1:8000.")
+    name = host.strip("[]")
+    with socket.socket(socket.AF_INET6 if ":" in name else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((name, int(port)))
+        except OSError as error:
+            raise BadInput(f"Nobody can listen on {bind}: {error.strerror}; name another address or port.") from None
 
 
 def _options(bind: str, threads: int) -> dict[str, Any]:

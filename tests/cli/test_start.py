@@ -1,6 +1,7 @@
 """What a process does before it works: it looks where the bucket is, and keeps what it writes to itself."""
 
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -10,8 +11,9 @@ from typing import Any
 import boto3
 import pytest
 
-from callcenter import wiring
+from callcenter import serving, wiring
 from callcenter.cli import run
+from callcenter.errors import BadInput
 from callcenter.ports import RecordingStore
 from tests.fakes import FakeS3
 from tests.unit.test_settings import PRODUCTION
@@ -80,8 +82,23 @@ def test_what_the_commands_write_is_for_nobody_else_on_the_machine(tmp_path: Pat
 def test_the_carriers_library_is_loaded_before_the_first_caller_waits_for_it(tmp_path: Path) -> None:
     program = """
 import sys
-from callcenter import wiring
+from callcenter import serving, wiring
 wiring.carrier(wiring.load_settings())
 sys.exit("twilio.rest.api.v2010.account.call" not in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1:99999", "zzz", "127.0.0.1:", ":8000x"])
+def test_an_address_that_is_none_is_refused_in_one_sentence(bind: str) -> None:
+    with pytest.raises(BadInput, match="HOST:PORT"):
+        serving.check_address(bind)
+
+
+def test_a_taken_port_is_named() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        bind = f"127.0.0.1:{other.getsockname()[1]}"
+        with pytest.raises(BadInput, match=bind):
+            serving.check_address(bind)
