@@ -16,7 +16,7 @@ REOFFER_AFTER_SECONDS = 30
 
 
 LAST_CHANCE_SECONDS = 60
-"""How long after the limit a caller waits for a receptionist who is free but has not been rung yet."""
+"""How long after the limit a caller waits for a receptionist who is being rung, or is free to be."""
 
 
 @dataclass(frozen=True)
@@ -66,20 +66,18 @@ class WaitFacts:
 def should_overflow(facts: WaitFacts, now: datetime) -> bool:
     """Design §4.4: nobody signed in → after the first prompt; all busy → at the limit; one in wrap-up → wait.
 
-    While somebody is being rung for this caller, or could be, nobody gives up on them; the latter for
-    LAST_CHANCE_SECONDS at most, so that a receptionist who cannot be rung after all keeps no caller for ever.
+    While somebody is being rung for this caller, or could be, nobody gives up on them; but for LAST_CHANCE_SECONDS at
+    most, so that receptionists who decline, or who cannot be rung after all, keep no caller for ever.
     """
-    if facts.being_offered:
-        return False
     at_work = [c for c in facts.candidates if signed_in(c, now)]
     if not at_work:
-        return facts.first_prompt_heard
+        return facts.first_prompt_heard and not facts.being_offered
     if now < facts.overflow_after_at:
         return False
     if any(c.activity == Activity.WRAPPING_UP and c.presence == Presence.AVAILABLE for c in at_work):
         return False
     last_chance = now < facts.overflow_after_at + timedelta(seconds=LAST_CHANCE_SECONDS)
-    return not (last_chance and any(ringable(c, now) for c in at_work))
+    return not (last_chance and (facts.being_offered or any(ringable(c, now) for c in at_work)))
 
 
 def estimate_wait_minutes(handle_seconds: Sequence[float], *, ahead: int, at_work: int) -> int | None:

@@ -64,6 +64,7 @@ class Rig:
     port: int = field(default_factory=free_port)
     simulator_port: int = field(default_factory=free_port)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    breaks_last: bool = False
 
     @property
     def store(self) -> Path:
@@ -272,7 +273,7 @@ def installation(
         )
     rig = Rig(directory, database_url, engine, cast, key.secret, speed)
     at_home = threading.Event()
-    softphones = threading.Thread(target=_beat, args=(engine, at_home), daemon=True)
+    softphones = threading.Thread(target=_beat, args=(rig, at_home), daemon=True)
     softphones.start()
     try:
         rig.start_simulator()
@@ -288,11 +289,12 @@ def installation(
         engine.dispose()
 
 
-def _beat(engine: Engine, at_home: threading.Event) -> None:
-    """Every softphone shows signs of life, and whoever was set on a break comes back."""
+def _beat(rig: Rig, at_home: threading.Event) -> None:
+    """Every softphone shows signs of life, and whoever was set on a break comes back unless ``breaks_last``."""
     while not at_home.is_set():
         came_back = update(Receptionist).where(Receptionist.presence_reason.in_(("missed_offer", "unreachable")))
-        with transaction(engine) as session:
+        with transaction(rig.engine) as session:
             session.execute(update(Receptionist).values(heartbeat_at=clock.now()))
-            session.execute(came_back.values(presence=Presence.AVAILABLE, presence_reason=None))
+            if not rig.breaks_last:
+                session.execute(came_back.values(presence=Presence.AVAILABLE, presence_reason=None))
         at_home.wait(3)

@@ -41,6 +41,7 @@ def calm(rig: Rig) -> Iterator[None]:
         rig.api("PUT", f"/receptionists/{receptionist.user_id}/presence", {"presence": "available"})
     yield
     rig.faults()
+    rig.breaks_last = False
 
 
 def offers(rig: Rig, call: Call) -> list[Offer]:
@@ -121,6 +122,7 @@ def test_nobody_answering_sets_a_break_and_the_caller_may_leave_a_message(rig: R
 
 
 def test_ringing_in_vain_goes_on_to_the_next_and_sets_a_break(rig: Rig) -> None:
+    rig.breaks_last = True
     rig.softphone(rig.cast.rosie, action="ignore")
     rig.softphone(rig.cast.robin, action="ignore")
     sid = rig.dial(steps=[{"wait_for": "recording", "timeout": 200}, {"say": "Call me back."}, {"hang_up": True}])

@@ -111,4 +111,8 @@ def test_while_somebody_is_wrapping_up_a_caller_waits_on() -> None:
 
 
 def test_nobody_gives_up_on_a_caller_for_whom_somebody_is_being_rung() -> None:
-    assert not overflows(candidate("a", activity=Activity.RINGING), waited=500, being_offered=True)
+    assert not overflows(candidate("a", activity=Activity.RINGING), waited=150, being_offered=True)
+
+
+def test_receptionists_who_keep_declining_keep_no_caller_for_ever() -> None:
+    assert overflows(candidate("a", activity=Activity.RINGING), waited=180, being_offered=True)
