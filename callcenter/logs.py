@@ -44,7 +44,7 @@ def log(part: str) -> Any:
 def configure(stream: TextIO | None = None) -> None:
     """Log to ``stream`` (default: stderr), our own events and those of the libraries; may be called again."""
     _configure_events()
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = logging.StreamHandler(stream) if stream else _ToStderr()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[
@@ -62,6 +62,17 @@ def configure(stream: TextIO | None = None) -> None:
     root.setLevel(logging.WARNING)
     for name in ("callcenter", "gunicorn.error"):
         logging.getLogger(name).setLevel(logging.INFO)
+
+
+class _ToStderr(logging.StreamHandler[TextIO]):
+    """Writes to what ``sys.stderr`` is at the time, as somebody may have put another stream in its place."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        return sys.stderr
 
 
 def _configure_events() -> None:

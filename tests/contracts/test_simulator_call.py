@@ -174,12 +174,14 @@ def test_a_caller_who_hangs_up_during_the_first_request_still_gets_it_answered(w
     assert first["status"] == 200
 
 
+WISH = "Good morning to you, I would like to make an appointment for some time next week, please."
+"""Long enough to be a recording whatever program speaks it: what is under a second counts as absent."""
+
+
 def test_thirty_callers_at_once_are_each_served_and_recorded(world: Rig) -> None:
     sound = f"<Start><Recording recordingStatusCallback='{world.door.url}/recorded'/></Start>"
     world.door.answers["/incoming"] = f"<Response><Say>Hello</Say>{sound}<Pause length='30'/></Response>"
-    callers = [
-        world.place({"wait_for": "recording"}, {"say": "Good morning to you"}, {"hang_up": True}) for _ in range(30)
-    ]
+    callers = [world.place({"wait_for": "recording"}, {"say": WISH}, {"hang_up": True}) for _ in range(30)]
     assert {world.ended(caller)["status"] for caller in callers} == {"completed"}
     world.door.wait_for("/recorded", lambda _: len(world.door.of("/recorded")) == len(callers))
     assert {params["CallSid"] for params in world.door.of("/recorded")} == set(callers)

@@ -128,7 +128,11 @@ def test_a_request_in_pieces_is_answered_and_so_is_the_next_on_its_connection(po
                 connection.sendall(piece)
                 time.sleep(0.05)
             connection.sendall(b"z")
-            assert connection.recv(4096).endswith(b"\r\n\r\n%d" % length)
+            answer = b""
+            while not answer.endswith(b"\r\n\r\n%d" % length):
+                more = connection.recv(4096)
+                assert more, answer
+                answer += more
 
 
 def test_requests_sent_in_one_go_are_answered_one_after_the_other(port: int) -> None:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -15,10 +16,11 @@ import pytest
 import requests
 from twilio.request_validator import RequestValidator
 
+from callcenter import clock
 from callcenter.db import create_engine_for, transaction
 from tests.contracts.simulator_rig import ACCOUNT_SID, AUTH_TOKEN, CLINIC, simulator
 from tests.databases import SQLiteTemplate
-from tests.factories import create_clinic
+from tests.factories import create_clinic, create_receptionist
 
 FORM = {"AccountSid": ACCOUNT_SID, "CallSid": "CA" + "c" * 32, "From": "anonymous", "To": CLINIC}
 INCOMING = "/webhooks/voice/incoming"
@@ -70,7 +72,9 @@ def base(sqlite_template: SQLiteTemplate, tmp_path_factory: pytest.TempPathFacto
     url = sqlite_template.copy_to(folder / "callcenter.db")
     engine = create_engine_for(url)
     with transaction(engine) as session:
-        create_clinic(session, number=CLINIC, name="Oak Lane")
+        clinic = create_clinic(session, number=CLINIC, name="Oak Lane")
+        # Somebody is at work for as long as the tests take; no worker runs here, so nobody is rung.
+        create_receptionist(session, clinic, heartbeat_at=clock.now() + timedelta(hours=1))
     engine.dispose()
     with served(url, folder) as address:
         yield address
