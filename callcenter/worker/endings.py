@@ -25,8 +25,8 @@ REPLAY_MARGIN_SECONDS = 5
 
 UNCERTAIN_SECONDS = 5
 UNCERTAIN_TRIES = 6
-"""A talk of which one side is missing has most likely just ended: the carrier's view of calls lags behind. Half a minute
-later the caller counts as left alone."""
+"""A talk of which one side is missing has most likely just ended: the carrier's view of calls lags behind. Half a
+minute later the caller counts as left alone."""
 
 
 def move_on(job: Job) -> Later | None:
