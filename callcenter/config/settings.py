@@ -32,7 +32,9 @@ class VoiceSettings(_Part):
     )
     voice: str = Field("Polly.Amy", description="Voice of spoken prompts.")
     language: str = Field("en-GB", description="Language of spoken prompts; must fit the voice.")
-    hold_music: str = Field("calm", description="Name of the built-in hold music, or an https URL of audio under 90 seconds.")
+    hold_music: str = Field(
+        "calm", description="Name of the built-in hold music, or an https URL of audio under 90 seconds."
+    )
     ring_seconds: int = Field(15, ge=5, le=60, description="How long one receptionist is rung.")
     max_wait_seconds: int = Field(120, ge=10, le=3600, description="Wait after which a caller may leave a message.")
     wrap_up_seconds: int = Field(60, ge=0, le=900, description="Time to file the outcome before the next call.")
