@@ -6,6 +6,7 @@
 - ``sqlite_url``, ``postgresql_url``: one of the two, for what only that one does
 """
 
+import logging
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import hypothesis
 import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
+from structlog.stdlib import ProcessorFormatter
 
 from callcenter.db import create_engine_for
 from tests import network
@@ -34,6 +36,16 @@ def pytest_configure() -> None:
     # The time of one example says nothing on a machine that others use too.
     hypothesis.settings.register_profile("callcenter", deadline=None, print_blob=True)
     hypothesis.settings.load_profile("callcenter")
+
+
+@pytest.fixture(autouse=True)
+def quiet_log() -> Iterator[None]:
+    """A test that sets logging up, as commands do, leaves none of it to the tests after it."""
+    yield
+    root = logging.getLogger()
+    root.handlers[:] = [one for one in root.handlers if not isinstance(one.formatter, ProcessorFormatter)]
+    for name in ("callcenter", "gunicorn.error"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

@@ -168,10 +168,10 @@ def test_the_front_page_says_what_runs_and_where_to_go(small_world: World) -> No
 
 
 def test_the_front_page_leads_to_the_simulator_where_there_is_one(small_world: World, settings: Settings) -> None:
-    assert "Simulator" not in small_world.get(None, "//").text
-    simulated = settings.model_copy(update={"twilio_api_base_url": "http://127.0.0.1:8001"})
-    small_world.app = create_app(simulated, small_world.engine, small_world.store)
     assert 'href="http://127.0.0.1:8001/"' in small_world.get(None, "//").text
+    real = settings.model_copy(update={"twilio_api_base_url": None})
+    small_world.app = create_app(real, small_world.engine, small_world.store)
+    assert "Simulator" not in small_world.get(None, "//").text
 
 
 def test_the_front_page_keeps_the_state_of_the_parts_from_the_outside(small_world: World) -> None:
