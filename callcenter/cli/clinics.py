@@ -6,7 +6,7 @@ import click
 
 from callcenter.cli.output import cell, emit, json_option, table
 from callcenter.cli.transactions import work
-from callcenter.domain.opening_hours import WEEKDAYS, Band
+from callcenter.domain.opening_hours import WEEKDAYS, Band, by_weekday
 from callcenter.domain.permissions import COMMAND_LINE
 from callcenter.models import Clinic, Practitioner, Service
 from callcenter.services import clinics
@@ -77,7 +77,7 @@ def set_hours(slug: str, day: str, bands: tuple[str, ...], json_output: bool) ->
         row = clinics.find_clinic(w.session, slug, COMMAND_LINE)
         clinics.set_hours(w.session, row, day=day, bands=bands, now=w.now)
         w.log("hours.changed", "clinic", row.id, row.id)
-        shown = _hours(clinics.opening_bands(w.session, row)) or {}
+        shown = by_weekday(clinics.opening_bands(w.session, row)) or {}
     lines = [f"{name}: {' '.join(texts) or 'closed'}" for name, texts in shown.items()]
     emit({"clinic": slug, "hours": shown}, json_output, lines)
 
@@ -152,15 +152,8 @@ def _clinic(row: Clinic, bands: list[Band] | None) -> dict[str, Any]:
         "timezone": row.timezone,
         "retention_days": row.retention_days,
         "fallback_number": row.fallback_number,
-        "hours": _hours(bands),
+        "hours": by_weekday(bands),
     }
-
-
-def _hours(bands: list[Band] | None) -> dict[str, list[str]] | None:
-    """Texts of each weekday's bands; None = always open."""
-    if bands is None:
-        return None
-    return {day: [str(band) for band in bands if band.weekday == number] for number, day in enumerate(WEEKDAYS)}
 
 
 def _practitioner(row: Practitioner, slug: str) -> dict[str, Any]:

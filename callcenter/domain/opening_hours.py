@@ -80,6 +80,13 @@ def _parse_band(weekday: int, text: str) -> Band:
     return Band(weekday, opens, closes)
 
 
+def by_weekday(bands: Collection[Band] | None) -> dict[str, list[str]] | None:
+    """Each weekday's bands as texts; None, for always open, stays None."""
+    if bands is None:
+        return None
+    return {day: [str(band) for band in bands if band.weekday == number] for number, day in enumerate(WEEKDAYS)}
+
+
 def open_spans(bands: Collection[Band], tz: ZoneInfo, from_at: datetime, to_at: datetime) -> list[Span]:
     """When it is open between two aware times, in order, touching spans joined (24:00 runs on into 00:00)."""
     joined: list[Span] = []

@@ -11,12 +11,12 @@ from callcenter.config import Settings
 from callcenter.ports import RecordingStore
 from callcenter.services.health import HealthMonitor
 from callcenter.web import errors, guard, metrics
-from callcenter.web.api import bookings, call_actions, calls, diary, health, receptionists, recordings, stats
+from callcenter.web.api import bookings, call_actions, calls, clinics, diary, health, receptionists, recordings, stats
 from callcenter.web.api.documents import INFO, SECURITY_SCHEMES
 from callcenter.web.pages import pages
 from callcenter.web.parts import EXTENSION, Parts
 
-GROUPS = (health, calls, call_actions, recordings, bookings, diary, receptionists, stats)
+GROUPS = (health, calls, call_actions, recordings, bookings, clinics, diary, receptionists, stats)
 
 
 class OpaqueConverter(BaseConverter):

@@ -79,6 +79,18 @@ ROUTES: dict[str, Route] = {
     ),
     "GET /bookings/{booking_id}": Route(OF_CLINICS, "/bookings/{booking}", holds_id=True),
     "PATCH /bookings/{booking_id}": Route(WRITERS, "/bookings/{booking}", {"version": 1, "note": "x"}, holds_id=True),
+    "GET /clinics": Route(EVERYBODY, "/clinics"),
+    "POST /clinics": Route(
+        frozenset({OPERATOR}),
+        "/clinics",
+        {"slug": "new", "name": "New", "numbers": ["+441632960077"], "timezone": "Europe/London"},
+    ),
+    "PUT /clinics/{clinic}/hours": Route(
+        frozenset({MANAGER, OPERATOR}),
+        "/clinics/{clinic}/hours",
+        {"day": "mon", "open": ["08:00-18:00"]},
+        holds_id=True,
+    ),
     "GET /practitioners": Route(EVERYBODY, "/practitioners?clinic={clinic}", holds_id=True),
     "POST /practitioners": Route(
         frozenset({MANAGER, OPERATOR}), "/practitioners", {"clinic": "{clinic}", "name": "Dr New"}, holds_id=True
