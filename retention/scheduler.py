@@ -4,7 +4,6 @@ The timetable is data. Every job writes a heartbeat, has a time limit, and runs 
 """
 
 import os
-import signal
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -22,6 +21,7 @@ from callcenter.errors import CallcenterError
 from callcenter.logs import log
 from callcenter.ports import Carrier, RecordingStore
 from callcenter.services import jobs
+from callcenter.signals import on_stop
 from retention.call_log import blank_calls, remove_expired_rows
 from retention.leader import Leader, leader_of
 from retention.purge import sweep
@@ -103,8 +103,7 @@ def run(engine: Engine, store: RecordingStore, carrier: Carrier, *, schedule: tu
         running.wait()  # a signal may come before the scheduler has begun
         scheduler.shutdown(wait=True)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    on_stop(stopping.set)
     stopper = threading.Thread(target=stop, name="stop", daemon=True)
     stopper.start()
     log("retention").info("started", process="retention")

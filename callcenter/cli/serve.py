@@ -1,7 +1,6 @@
 """The commands that run processes: ``serve`` (all on one machine), ``web``, ``worker``."""
 
 import os
-import signal
 from importlib.metadata import entry_points
 
 import click
@@ -10,6 +9,7 @@ from callcenter import clock, serving, wiring
 from callcenter.cli.supervisor import Child, Supervisor
 from callcenter.db import upgrade
 from callcenter.logs import configure, log
+from callcenter.signals import on_stop
 
 HTTP_THREADS = 24
 CHILDREN = (
@@ -72,8 +72,7 @@ def worker() -> None:
         wiring.carrier(settings),
         wiring.checked_recording_store(settings),
     )
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: process.stop())
+    on_stop(process.stop)
     started = clock.monotonic_seconds()
     process.run()
     log("worker").info("stopped", seconds=round(clock.monotonic_seconds() - started))

@@ -12,6 +12,7 @@ from typing import IO
 
 from callcenter import clock
 from callcenter.logs import log
+from callcenter.signals import on_stop
 
 PR_SET_PDEATHSIG = 1
 STOP_SECONDS = 15
@@ -64,8 +65,7 @@ class Supervisor:
 
     def wait_for_signal(self) -> None:
         """Look after the children until this process is asked to end."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stop.set())
+        on_stop(self._stop.set)
         while not self._stop.is_set():
             self._restart_ended()
             self._stop.wait(LOOK_SECONDS)
