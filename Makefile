@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lock clean
+.PHONY: help run test faults bench check lock clean
 
 help: ## show this list
 	@echo "callcenter: telephone answering for clinics. What you can do here:"
@@ -27,6 +27,12 @@ run: $(VENV)/.ready ## set everything up and start the demo: a call with real au
 test: $(VENV)/.ready-dev ## set everything up, check the code and run the whole test suite (ARGS=… narrows it)
 	@$(BIN)/python tools/check.py
 	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+faults: $(VENV)/.ready-dev ## run the attacks at full length: crashes, storms, failing parts, forged requests (takes long; ARGS=… narrows it)
+	@CAMPAIGN=long exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m campaign --timeout 3600 $(ARGS)
+
+bench: $(VENV)/.ready-dev ## measure everything that has a promised speed; prints JSON (ARGS=NAME … measures only some)
+	@exec $(BIN)/python -m benchmarks $(ARGS)
 
 check: $(VENV)/.ready-dev ## style, types and import direction, without the tests
 	@$(BIN)/python tools/check.py

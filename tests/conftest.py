@@ -4,12 +4,13 @@
 - ``session``: a session on it, for services (which take one and never commit); rolled back at the end
 - ``database_url``: the same database as an address, for tests that start processes
 - ``sqlite_url``, ``postgresql_url``: one of the two, for what only that one does
+- ``figures``: what an attack came to (tests/campaigns.py), printed at the end of the run
 """
 
 import logging
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -46,6 +47,12 @@ def quiet_log() -> Iterator[None]:
     root.handlers[:] = [one for one in root.handlers if not isinstance(one.formatter, ProcessorFormatter)]
     for name in ("callcenter", "gunicorn.error"):
         logging.getLogger(name).setLevel(logging.NOTSET)
+
+
+@pytest.fixture
+def figures(record_property: Callable[[str, object], None]) -> Callable[..., None]:
+    """Tell what an attack came to, such as ``figures(runs=200, survived=200)``."""
+    return lambda **values: record_property("figures", values)
 
 
 @pytest.fixture(scope="session")
@@ -111,6 +118,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             part = "/".join(report.nodeid.split("/")[:2])
             seconds[part] += report.duration
             tests[part] += report.when == "call"
+    _print_figures(terminalreporter)
     terminalreporter.section("time of each part, summed over its tests")
     for part in sorted(seconds):
         terminalreporter.write_line(f"{part:<34} {tests[part]:5} tests {seconds[part]:7.1f} s")
+
+
+def _print_figures(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the attacks came to, one line for each test that told."""
+    reports = [one for some in terminalreporter.stats.values() for one in some if isinstance(one, pytest.TestReport)]
+    told = [(one.nodeid, value) for one in reports for name, value in one.user_properties if name == "figures"]
+    if told:
+        terminalreporter.section("what the attacks came to")
+    for nodeid, values in sorted(dict(told).items()):
+        terminalreporter.write_line(f"{nodeid}: " + ", ".join(f"{name} {value}" for name, value in values.items()))
