@@ -127,7 +127,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def _print_figures(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what the attacks came to, one line for each test that told."""
     reports = [one for some in terminalreporter.stats.values() for one in some if isinstance(one, pytest.TestReport)]
-    told = [(one.nodeid, value) for one in reports for name, value in one.user_properties if name == "figures"]
+    told = [
+        (one.nodeid, value)
+        for one in reports
+        for name, value in one.user_properties
+        if name == "figures" and isinstance(value, dict)
+    ]
     if told:
         terminalreporter.section("what the attacks came to")
     for nodeid, values in sorted(dict(told).items()):
