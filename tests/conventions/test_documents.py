@@ -49,6 +49,13 @@ def test_every_name_on_the_way_of_a_call_is_defined_in_its_file() -> None:
     assert [(file, name) for file, name in named if not re.search(rf"^(def|class) {name}\b", _text(file), re.M)] == []
 
 
+def test_every_test_that_proves_a_promise_exists() -> None:
+    page = (ROOT / "docs" / "reliability.md").read_text()
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page)
+    missing = [(file, test) for file, test in named if not re.search(rf"def {test}\b|class {test}\b", _text(file))]
+    assert missing == []
+
+
 def test_code_that_points_to_a_document_points_to_one_that_exists() -> None:
     pointers = {
         (name_of(file), document)
