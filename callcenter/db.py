@@ -8,15 +8,28 @@ SQLite's busy sleep (docs/decisions/0004-database.md).
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import TimeoutError as TookTooLong
 from sqlalchemy.orm import Session
+
+from callcenter.clock import monotonic_seconds
+
+if TYPE_CHECKING:
+    import psycopg
 
 BUSY_TIMEOUT_SECONDS = 15
 POOL_TIMEOUT_SECONDS = 2
 STATEMENT_TIMEOUT_SECONDS = 10
+ANSWER_SECONDS = STATEMENT_TIMEOUT_SECONDS + 2
+"""The server ends a statement by itself. One that says nothing for longer is frozen, or gone without a word: its
+connection is given up, so that whoever waits is free again and the pool connects anew (F3)."""
+VANISHED = {"keepalives_idle": 10, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 10_000}
+"""libpq's names, in seconds and the last in milliseconds: how soon a connection notices that its host is not there any
+more. The system's own answer is two hours."""
 WORK_CHANNEL = "callcenter_work"
 """PostgreSQL NOTIFY channel on which a transaction that made work wakes the workers."""
 _WAKE = "wake workers"
@@ -30,8 +43,12 @@ def create_engine_for(url: str, *, pool_size: int = 10, pool_timeout_seconds: fl
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _sqlite_engine(url, parsed.database, pool_size, pool_timeout_seconds)
-    return create_engine(
-        parsed.set(drivername="postgresql+psycopg"),
+    return _postgres_engine(parsed, pool_size, pool_timeout_seconds)
+
+
+def _postgres_engine(url: URL, pool_size: int, pool_timeout_seconds: float) -> Engine:
+    engine = create_engine(
+        url.set(drivername="postgresql+psycopg"),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=pool_timeout_seconds,
@@ -40,8 +57,40 @@ def create_engine_for(url: str, *, pool_size: int = 10, pool_timeout_seconds: fl
         connect_args={
             "connect_timeout": POOL_TIMEOUT_SECONDS,
             "options": f"-c statement_timeout={STATEMENT_TIMEOUT_SECONDS}s -c lock_timeout=5s -c timezone=UTC",
+            **VANISHED,
         },
     )
+
+    @event.listens_for(engine, "do_connect")
+    def connect(_dialect: Any, _record: Any, arguments: list[Any], parameters: dict[str, Any]) -> Any:
+        return _impatient_connection().connect(*arguments, **parameters)
+
+    return engine
+
+
+@cache
+def _impatient_connection() -> "type[psycopg.Connection[Any]]":
+    """The driver's connection, which gives itself up after ANSWER_SECONDS without an answer. Made here because only
+    who talks to PostgreSQL should load the driver."""
+    import psycopg
+
+    class ImpatientConnection(psycopg.Connection[Any]):
+        """Never waits without end."""
+
+        def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+            """As the driver's; whoever named a ``timeout`` deals with it."""
+            if timeout is not None:
+                return super().wait(gen, interval, timeout)
+            since = monotonic_seconds()
+            try:
+                return super().wait(gen, interval, ANSWER_SECONDS)
+            except psycopg.OperationalError as error:
+                if monotonic_seconds() - since < ANSWER_SECONDS:
+                    raise
+                self.pgconn.finish()
+                raise psycopg.OperationalError("The database does not answer.") from error
+
+    return ImpatientConnection
 
 
 def _sqlite_engine(url: str, database: str | None, pool_size: int, pool_timeout_seconds: float) -> Engine:
@@ -83,8 +132,12 @@ def _writer_turn(engine: Engine) -> Iterator[None]:
         return
     with _sqlite_writers_guard:
         lock = _sqlite_writers.setdefault(str(engine.url), threading.Lock())
-    with lock:
+    if not lock.acquire(timeout=BUSY_TIMEOUT_SECONDS):
+        raise TookTooLong("Other writers of this process did not come to an end.")
+    try:
         yield
+    finally:
+        lock.release()
 
 
 @contextmanager

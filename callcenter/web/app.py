@@ -41,7 +41,12 @@ def create_app(settings: Settings, engine: Engine, store: RecordingStore) -> Fla
         PROPAGATE_EXCEPTIONS=False,
     )
     app.extensions[EXTENSION] = Parts(
-        settings, engine, store, HealthMonitor(engine, store), metrics.registry_for(engine), lambda: dict(app.api_doc)
+        settings,
+        engine,
+        store,
+        HealthMonitor(engine, store, settings.state_dir),
+        metrics.registry_for(engine),
+        lambda: dict(app.api_doc),
     )
     app.url_map.converters["opaque"] = OpaqueConverter
     app.url_map.strict_slashes = False
