@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import Engine
 
-from callcenter import clock, config
+from callcenter import clock, config, crash_points
 from callcenter.config import Settings
 from callcenter.db import create_engine_for
 from callcenter.errors import ConfigurationError, StoreError, StoreUnavailable
@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
 
 def load_settings() -> Settings:
-    """The settings of this process from its environment; sets the clock offset too. Raises ConfigurationError."""
+    """The settings of this process from its environment; sets the clock offset and arms crash points
+    too. Raises ConfigurationError."""
     settings = config.load(os.environ)
     clock.set_offset(settings.clock_offset_seconds)
+    crash_points.arm(settings.crash_point, settings.state_dir / "crash-points")
     return settings
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, CursorResult, Delete, Engine, and_, delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
+from callcenter.crash_points import crash_point
 from callcenter.db import reading, transaction
 from callcenter.domain.calls import CallState
 from callcenter.logs import log
@@ -64,6 +65,7 @@ def blank_calls(
     if confirmed and too_much:
         with transaction(engine, wake=False) as session:
             brakes.log_lifted(session, sorted(too_much), actor_id=actor_id, now=now, subject_kind="call_log")
+        crash_point("calls.confirmed")
     due = and_(_due(now), Call.clinic_id.in_(clinics))
     while keep_going():
         with reading(engine) as session:
@@ -73,6 +75,7 @@ def blank_calls(
         with transaction(engine, wake=False) as session:
             done = session.scalars(select(Call.id).where(Call.id.in_(ids), due).with_for_update()).all()
             _blank(session, done, now)
+        crash_point("calls.blanked")
         result.done += len(done)
     return result
 
@@ -89,7 +92,9 @@ def remove_expired_rows(engine: Engine, *, now: datetime, confirmed: bool = Fals
         jump = brakes.jumped_seconds(session, now, brakes.read_uptime())
         if jump and due and not confirmed:
             return _stopped(due, jump)
-        return LogResult(due, done=sum(_count(session, delete(table).where(over)) for table, over in gone))
+        done = sum(_count(session, delete(table).where(over)) for table, over in gone)
+        crash_point("rows.removed")
+        return LogResult(due, done)
 
 
 def _look(engine: Engine, now: datetime, *, confirmed: bool) -> tuple[LogResult, set[str], set[str]]:

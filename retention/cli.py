@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 
 from callcenter import clock, wiring
 from callcenter.cli.output import emit, json_option
+from callcenter.crash_points import crash_point
 from callcenter.db import reading, transaction
 from callcenter.logs import configure
 from callcenter.models import LegalHold
@@ -134,6 +135,7 @@ def place(recording_id: str, reason: str, review: datetime, json_output: bool) -
                 now=now,
             )
             shown = _shown(placed)
+        crash_point("holds.placed")
     emit(shown, json_output, [f"Hold {shown['id']} keeps recording {shown['recording_id']}."])
 
 
@@ -148,6 +150,7 @@ def release(hold_id: str, reason: str, json_output: bool) -> None:
         with transaction(engine) as session:
             released = retention_requests.release_hold(session, hold_id=hold_id, reason=reason, actor_id=ACTOR, now=now)
             shown = _shown(released)
+        crash_point("holds.released")
     emit(shown, json_output, [f"Hold {shown['id']} is released."])
 
 
@@ -160,6 +163,7 @@ def list_command(with_released: bool, json_output: bool) -> None:
         found = retention_requests.list_holds(session, in_force=not with_released)
         retention_requests.log_holds_shown(session, found, actor_id=ACTOR, now=clock.now())
         holds = [_shown(one) for one in found]
+    crash_point("holds.shown")
     lines = [
         f"{one['id']}  recording {one['recording_id']}  review {one['review_on']}"
         + ("  released" if one["released_at"] else "")

@@ -6,13 +6,14 @@ from typing import Any
 from sqlalchemy import CursorResult, update
 from sqlalchemy.orm import Session
 
+from callcenter.crash_points import crash_point
 from callcenter.domain.backoff import backoff_seconds
 from callcenter.domain.recordings import RecordingState
 from callcenter.errors import CallcenterError, CarrierUnavailable
 from callcenter.logs import log
 from callcenter.models import LedgerEntry, Recording
 from retention.due import Claimed, Why
-from retention.removal import NEVER_MADE, Removed
+from retention.removal import NEVER_MADE, LeftAlone, Removed
 
 
 def forget(session: Session, one: Claimed, why: Why, proof: Removed, now: datetime) -> bool:
@@ -35,6 +36,7 @@ def forget(session: Session, one: Claimed, why: Why, proof: Removed, now: dateti
         lease_token=None,
     )
     if blanked:
+        crash_point("purge.half_recorded")
         session.add(
             LedgerEntry(
                 clinic_id=one.clinic_id,
@@ -51,11 +53,20 @@ def forget(session: Session, one: Claimed, why: Why, proof: Removed, now: dateti
 
 
 def postpone(session: Session, one: Claimed, error: CallcenterError, now: datetime) -> None:
-    """It stays due: the state says purging, the lease ends, the next attempt comes later (R15)."""
+    """It stays due: the state says purging, the lease ends, the next attempt comes later (R15). Who was not tried at
+    all keeps the place in the queue, in front of those who failed."""
     log("retention").error("purge_failed", recording_id=one.recording_id, code=error.code, attempt=one.attempts)
     asked = error.retry_after_seconds if isinstance(error, CarrierUnavailable) else None
-    wait = timedelta(seconds=backoff_seconds(one.attempts, at_least_seconds=asked))
-    _update(session, one, lease_until_at=None, failure=error.code, next_attempt_at=now + wait)
+    tried = not isinstance(error, LeftAlone)
+    wait = backoff_seconds(one.attempts, at_least_seconds=asked) if tried else asked or 0.0
+    _update(
+        session,
+        one,
+        lease_until_at=None,
+        failure=error.code,
+        attempts=one.attempts if tried else one.attempts - 1,
+        next_attempt_at=now + timedelta(seconds=wait),
+    )
 
 
 def _update(session: Session, one: Claimed, **values: Any) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
+from callcenter.crash_points import crash_point
 from callcenter.db import reading, transaction
 from callcenter.logs import log
 from callcenter.models import Clinic
@@ -77,6 +78,7 @@ def sweep(
         if at_once:
             with transaction(engine, wake=False) as session:
                 forget_waiting(session, run.started_at)
+            crash_point("sweep.hurried")
         run.purge_all(keep_going, progress)
     result = run.result
     result.skipped = max(0, result.due - result.deleted - result.failed - result.braked)
@@ -122,6 +124,7 @@ class _Sweep:
                 brakes.log_lifted(session, list(too_much), actor_id=actor_id, now=now)
             if confirmed or not jump:
                 brakes.remember_sweep(session, now, uptime, actor_id)
+        crash_point("sweep.looked")
 
     def _brake_all(self, expired: dict[str, int], jump: float) -> None:
         self.only_wanted = True
@@ -154,7 +157,9 @@ class _Sweep:
         now = self.clock()
         with transaction(self.engine, wake=False) as session:
             clinics = None if why == Why.WANTED or self.confirmed else self._let_through(session)
-            return claim(session, why, due_at=self.started_at, now=now, limit=BATCH, of_clinics=clinics)
+            claimed = claim(session, why, due_at=self.started_at, now=now, limit=BATCH, of_clinics=clinics)
+        crash_point("sweep.claimed")
+        return claimed
 
     def _let_through(self, session: Session) -> set[str]:
         """Clinics whose expired recordings this batch may take. Judged anew each time, because a shorter policy makes
@@ -168,6 +173,7 @@ class _Sweep:
     def _purge(self, batch: list[Claimed], why: Why) -> bool:
         """One batch through all steps. False when everything failed and the store itself is to blame (F6)."""
         answers = self.remover.remove(batch)
+        crash_point("purge.unrecorded")
         now = self.clock()
         with transaction(self.engine, wake=False) as session:
             for one in batch:
@@ -177,5 +183,6 @@ class _Sweep:
                 else:
                     self.result.failed += 1
                     postpone(session, one, answer, now)
+        crash_point("purge.recorded")
         all_failed = not any(isinstance(answer, Removed) for answer in answers.values())
         return not (all_failed and self.store.check())

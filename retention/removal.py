@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
+from callcenter.crash_points import crash_point
 from callcenter.db import reading
 from callcenter.errors import CallcenterError, CarrierNotFound, CarrierUnavailable, StoreError
 from callcenter.logs import log
@@ -16,6 +17,13 @@ NEVER_MADE = "never_made"
 VERIFYING_THREADS = 8
 CARRIER_TRIES_BEFORE_PAUSE = 5
 """So many failures of the carrier in a row, and this sweep asks it no more (R15)."""
+TOO_MANY_REQUESTS = 429
+SERVER_ERRORS = 500
+
+
+class LeftAlone(CarrierUnavailable):
+    """The carrier was not asked about this one, because it had failed for others: it has lost nothing, and its turn
+    comes before theirs."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,7 @@ class Remover:
     def __init__(self, engine: Engine, store: RecordingStore, carrier: Carrier) -> None:
         self._engine, self._store, self._carrier = engine, store, carrier
         self._carrier_failures = 0
+        self._asked_to_wait_seconds: float | None = None
 
     def remove(self, batch: Sequence[Claimed]) -> dict[str, Removed | CallcenterError]:
         """By recording id: the proof, or the error of the step that failed."""
@@ -58,8 +67,10 @@ class Remover:
             answers = self._store.delete(keys)
         except Exception as error:
             answers = dict.fromkeys(keys, error)
+        crash_point("purge.unverified")
         with ThreadPoolExecutor(VERIFYING_THREADS) as threads:
             left = list(threads.map(self._versions_left, keys))
+        crash_point("purge.verified")
         return [_verdict(answers.get(key, 0), remaining) for key, remaining in zip(keys, left, strict=True)]
 
     def _versions_left(self, key: str) -> int | Exception:
@@ -71,18 +82,28 @@ class Remover:
     def _delete_carrier_copies(self, one: Claimed) -> str:
         """Delete what the carrier holds of it; says for the ledger what was found there."""
         if self._carrier_failures >= CARRIER_TRIES_BEFORE_PAUSE:
-            raise CarrierUnavailable("The carrier failed too often in this sweep.", maybe_done=False)
+            seconds = self._asked_to_wait_seconds
+            raise LeftAlone("The carrier failed too often in this sweep.", retry_after_seconds=seconds)
         before = one.carrier_copy_deleted_at is not None
         own = [one.carrier_recording_sid] if one.carrier_recording_sid and not before else []
         try:
             found = [self._delete_at_carrier(sid) for sid in [*own, *self._surplus(one)]]
-        except CarrierUnavailable:
-            self._carrier_failures += 1
+        except CarrierUnavailable as error:
+            self._note_failure(error)
             raise
         self._carrier_failures = 0
         if any(found):
             return "deleted"
         return "deleted_before" if before else "not_there" if found else NEVER_MADE
+
+    def _note_failure(self, error: CarrierUnavailable) -> None:
+        """What is about this recording alone, such as "not finished yet", says nothing about the carrier; "too many"
+        is about all of them, and about how soon the next may be asked (F11)."""
+        if error.status == TOO_MANY_REQUESTS:
+            self._carrier_failures = CARRIER_TRIES_BEFORE_PAUSE
+            self._asked_to_wait_seconds = error.retry_after_seconds
+        elif error.status is None or error.status >= SERVER_ERRORS:
+            self._carrier_failures += 1
 
     def _surplus(self, one: Claimed) -> list[str]:
         """Recordings of its leg that no row has: its own, if its callback never came, and surplus copies whose callback
@@ -104,6 +125,7 @@ class Remover:
     def _delete_at_carrier(self, sid: str) -> bool:
         try:
             self._carrier.delete_recording(sid)
+            crash_point("purge.carrier_deleted")
         except CarrierNotFound:
             return False
         return True

@@ -17,6 +17,7 @@ from callcenter import clock
 from callcenter.carrier.callbacks import Fields
 from callcenter.carrier.twiml import CallPlace, TwimlWriter
 from callcenter.config import Settings, VoiceSettings
+from callcenter.crash_points import crash_point
 from callcenter.db import reading, transaction
 from callcenter.errors import CallcenterError, NotFound
 from webhooks.snapshot import Refresher, Snapshot
@@ -111,7 +112,8 @@ class Door:
             if too_late.is_set():
                 # The caller has been given another answer; what we were about to write is not true any more.
                 raise DatabaseAway("The answer was given without the database.")
-            return answer
+        crash_point("door.committed")
+        return answer
 
 
 def the_door() -> Door:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from callcenter.carrier import callbacks, urls
 from callcenter.carrier.callbacks import QueueEnd
 from callcenter.carrier.twiml import CallPlace
+from callcenter.crash_points import crash_point
 from callcenter.domain.steps import SayAndHangUp, Step
 from callcenter.errors import NotFound
 from callcenter.logs import log
@@ -37,6 +38,7 @@ def incoming() -> Response:
     except NotFound:
         log("webhooks").warning("unknown_number")
         return document(door.twiml.write(SayAndHangUp((door.settings.voice.prompt("unknown_number"),))))
+    crash_point("incoming.committed")
     if door.snapshot.is_older_than(STALE_AFTER_SECONDS):
         door.refresher.wake()
     return document(door.twiml.write(step, place, own_number=call.to_number))

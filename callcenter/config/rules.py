@@ -73,6 +73,8 @@ def unsafe_in_production(settings: Settings) -> list[str]:
         problems.append("RECORDINGS_URL must be an s3:// bucket in production")
     if settings.clock_offset_seconds:
         problems.append("CALLCENTER_CLOCK_OFFSET_SECONDS is for development only")
+    if settings.crash_point:
+        problems.append("CALLCENTER_CRASH_POINT is for development only")
     if settings.twilio_api_base_url:
         problems.append("TWILIO_API_BASE_URL (the simulator) is for development only")
     if settings.twilio_rest_key_sid == settings.twilio_account_sid:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
+from callcenter import crash_points
 from callcenter.domain.prompts import DEFAULT_PROMPTS
 
 SIMULATOR_ACCOUNT_SID = "AC" + "0" * 31 + "1"
@@ -69,6 +70,7 @@ class Settings(_Part):
     environment: Literal["development", "production"] = "development"
     secret_key: str
     clock_offset_seconds: float = 0.0
+    crash_point: str | None = None
     metrics_token: str | None = None
     public_base_url: str
     web_base_url: str
@@ -92,6 +94,13 @@ class Settings(_Part):
     state_dir: Path
     voice: VoiceSettings
 
+    @field_validator("crash_point")
+    @classmethod
+    def _known_crash_points(cls, value: str | None) -> str | None:
+        if value is not None:
+            crash_points.parse(value)
+        return value
+
     @property
     def accepted_auth_tokens(self) -> tuple[str, ...]:
         """The secrets that may have signed a webhook; two during rotation (F14)."""
@@ -102,6 +111,7 @@ VARIABLES = {
     "CALLCENTER_ENV": "environment",
     "CALLCENTER_SECRET_KEY": "secret_key",
     "CALLCENTER_CLOCK_OFFSET_SECONDS": "clock_offset_seconds",
+    "CALLCENTER_CRASH_POINT": "crash_point",
     "CALLCENTER_METRICS_TOKEN": "metrics_token",
     "PUBLIC_BASE_URL": "public_base_url",
     "WEB_BASE_URL": "web_base_url",

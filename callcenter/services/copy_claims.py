@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, CursorResult, Engine, Update, and_, or_, select, text, update
 from sqlalchemy.orm import Session
 
+from callcenter.crash_points import crash_point
 from callcenter.db import transaction
 from callcenter.domain.backoff import backoff_seconds
 from callcenter.domain.recordings import RecordingState
@@ -133,6 +134,7 @@ def note_failure(engine: Engine, claim: Claim, at: datetime, error: Exception) -
         if isinstance(error, CarrierNotFound):
             too_old = Recording.ended_at < at - GIVE_UP_MISSING_AFTER
             session.execute(owned(claim).where(too_old).values(state=RecordingState.FAILED))
+    crash_point("copy.failed")
 
 
 def changed(session: Session, statement: Update) -> bool:

@@ -27,6 +27,7 @@ from typing import Any
 from sqlalchemy import Engine, and_, or_
 
 from callcenter.clock import monotonic_seconds
+from callcenter.crash_points import crash_point
 from callcenter.db import reading, transaction
 from callcenter.domain.recordings import RecordingState
 from callcenter.domain.wav import WavMeter
@@ -76,6 +77,7 @@ def run_once(engine: Engine, carrier: Carrier, store: RecordingStore, now: datet
         claim = (next_copy if copy_first else next_carrier_deletion)(session, now)
     if claim is None:
         return False
+    crash_point("copy.claimed")
     if copy_first:
         copy_recording(engine, carrier, store, claim, now)
     else:
@@ -94,13 +96,16 @@ def copy_recording(engine: Engine, carrier: Carrier, store: RecordingStore, clai
     except Exception as error:
         note_failure(engine, claim, _later(now, started), error)
         return False
+    crash_point("copy.uploaded")
     at = _later(now, started)
     with transaction(engine) as session:
-        if changed(session, owned(claim).values(**_stored(stored, transfer.channels, at, due_at=now))):
-            log("ingest").info("recording_stored", recording_id=claim.recording_id, attempt=claim.attempts)
-            return True
-    _give_up_bytes(engine, store, claim)
-    return False
+        is_stored = changed(session, owned(claim).values(**_stored(stored, transfer.channels, at, due_at=now)))
+    if is_stored:
+        crash_point("copy.stored")
+        log("ingest").info("recording_stored", recording_id=claim.recording_id, attempt=claim.attempts)
+    else:
+        _give_up_bytes(engine, store, claim)
+    return is_stored
 
 
 def delete_carrier_copy(engine: Engine, carrier: Carrier, claim: Claim, now: datetime) -> bool:
@@ -113,6 +118,7 @@ def delete_carrier_copy(engine: Engine, carrier: Carrier, claim: Claim, now: dat
     except Exception as error:
         note_failure(engine, claim, _later(now, started), error)
         return False
+    crash_point("copy.carrier_deleted")
     with transaction(engine) as session:
         row = session.get_one(Recording, claim.recording_id, with_for_update=True)
         row.carrier_copy_deleted_at, row.carrier_copy_due = _later(now, started), False
@@ -122,6 +128,7 @@ def delete_carrier_copy(engine: Engine, carrier: Carrier, claim: Claim, now: dat
             row.purge_wanted = True  # a copy may have been under way when it was refused: the sweep makes sure
         if row.state == RecordingState.PURGED:
             row.carrier_recording_sid = None  # a report that came after the purge; nothing of it stays
+    crash_point("copy.carrier_noted")
     return True
 
 
@@ -152,6 +159,7 @@ class _Transfer:
                 pass
             if found.sha256 == self._digest.hexdigest():
                 return found
+        crash_point("copy.begun")
         stored = self._store.put(self._claim.store_key, self._checked_media())
         if stored.sha256 != self._digest.hexdigest():
             raise CopyFailed("The store holds other bytes than were sent.", code="checksum_mismatch")
@@ -175,6 +183,7 @@ class _Transfer:
             if self._given_up:
                 raise LeaseLost("The recording is not to be copied any more.")
             yield chunk
+            crash_point("copy.uploading")
         if size != media.size_bytes:
             raise CopyFailed("The carrier sent fewer or more bytes than it announced.", code="length_mismatch")
         self._check_duration()
@@ -217,7 +226,9 @@ class _Transfer:
             still = or_(Recording.held, and_(Recording.expires_at > at, ~Recording.purge_wanted))
             renewal = owned(self._claim).where(still)
         with transaction(self._engine, wake=False) as session:
-            return changed(session, renewal.values(lease_until_at=at + timedelta(seconds=LEASE_SECONDS)))
+            renewed = changed(session, renewal.values(lease_until_at=at + timedelta(seconds=LEASE_SECONDS)))
+        crash_point("copy.renewed")
+        return renewed
 
 
 def _stored(stored: StoredObject, channels: int | None, at: datetime, *, due_at: datetime) -> dict[str, Any]:
@@ -247,8 +258,10 @@ def _give_up_bytes(engine: Engine, store: RecordingStore, claim: Claim) -> None:
         state = row.state
         if state == RecordingState.REFUSED:
             row.purge_wanted = True
+    crash_point("copy.unwanted")
     if state in (RecordingState.PURGING, RecordingState.PURGED):
         answer = store.delete([claim.store_key])[claim.store_key]
+        crash_point("copy.withdrawn")
         if isinstance(answer, Exception):
             log("ingest").error("orphan_left", recording_id=claim.recording_id, error=type(answer).__name__)
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from callcenter.crash_points import crash_point
 from callcenter.errors import ObjectMissing, StoreError, StoreUnavailable
 from callcenter.storage.s3_errors import from_answer, mapped
 
@@ -66,6 +67,7 @@ def delete_everything(
                 items += listed
     for batch in _batches(items):
         _add(answers, _delete_batch(client, bucket, batch))
+        crash_point("purge.some_versions")
     for name in names:
         _add(answers, [(name, _abort(client, bucket, name, upload)) for upload in uploads.get(name, ())])
     return answers

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
+from callcenter.crash_points import crash_point
 from callcenter.db import reading, transaction
 from callcenter.domain.calls import ENDED_LEG_STATES, CallState, LegRole
 from callcenter.domain.commands import CommandKind
@@ -45,12 +46,14 @@ def move_on(job: Job) -> Later | None:
         if queue_sid is not None:
             try:
                 job.carrier.dequeue(queue_sid, sid, call_id=job.call_id, turn=turn)
+                crash_point("move_on.dequeued")
                 return None
             except CarrierNotFound:
                 pass  # not in the queue: on the way out by the wait document, or left alone elsewhere
         if has_asked(job):
             return None
         job.carrier.ask_next_step(sid, call_id=job.call_id, turn=turn)
+        crash_point("move_on.asked")
     except CarrierNotFound:
         _settle(job, look_up(job, sid))
     return None
@@ -64,6 +67,7 @@ def hang_up(job: Job) -> Later | None:
     if sid is not None:
         try:
             job.carrier.end_call(sid)
+            crash_point("hang_up.ended")
         except CarrierNotFound:
             _settle(job, look_up(job, sid))
     return None
@@ -96,6 +100,7 @@ def _verify_asking(job: Job) -> None:
         call = locked(session, job.call_id)
         if call.state in (CallState.QUEUED, CallState.LEAVING_MESSAGE) and _silent(session, job, call):
             tell(session, CommandKind.MOVE_ON, call, call.id, now=now)
+    crash_point("verify.moved_on")
 
 
 def _silent(session: Session, job: Job, call: Call) -> bool:
@@ -125,6 +130,7 @@ def _settle(job: Job, report: LegReport) -> None:
         carrier_reports.caller_leg_changed(session, call, report, voice=job.voice, now=now)
         # Nobody told us of the end; what was said of the recording was probably lost with it.
         recordings.ask_about_live(session, call, now=now, delay_seconds=recordings.CHECK_AFTER_LOSS_SECONDS)
+    crash_point("verify.settled")
 
 
 def _verify_talk(job: Job, sid: str) -> Later | None:
@@ -136,6 +142,7 @@ def _verify_talk(job: Job, sid: str) -> Later | None:
         hanging_up = call.hang_up_requested_at is not None
     if hanging_up:
         job.carrier.end_call(sid)
+        crash_point("verify.hung_up")
         return None
     conference_sid = conference_sid or job.carrier.conference(name)
     inside = {p.carrier_call_sid for p in job.carrier.participants(conference_sid)} if conference_sid else set()
@@ -148,6 +155,7 @@ def _verify_talk(job: Job, sid: str) -> Later | None:
         call = locked(session, job.call_id)
         offer = session.get_one(Offer, offer_id)
         lifecycle.receptionist_left(session, call, offer, at=job.now(), now=job.now())
+    crash_point("verify.left_alone")
     return None
 
 
@@ -169,4 +177,5 @@ def sweep_legs(job: Job) -> Later | None:
         end_leg(job, leg_id, sid)
     if conference_sid is not None:
         job.carrier.end_conference(conference_sid)
+        crash_point("sweep_legs.ended")
     return None

@@ -6,6 +6,7 @@ from sqlalchemy import Engine
 
 from callcenter import clock
 from callcenter.config import VoiceSettings
+from callcenter.crash_points import crash_point
 from callcenter.db import transaction
 from callcenter.domain.commands import CommandKind
 from callcenter.errors import CarrierError, CarrierUnavailable
@@ -50,6 +51,7 @@ def execute(
         command = commands.claim(session, command_id, now=clock.now(), holder=holder)
     if command is None:
         return False
+    crash_point("command.claimed")
     job = Job(
         engine=engine,
         carrier=carrier,
@@ -76,6 +78,7 @@ def execute(
 
 
 def _record(job: Job, command: CarrierCommand, later: Later | None) -> None:
+    crash_point("command.unrecorded")
     with transaction(job.engine, wake=False) as session:
         if later is None:
             commands.finish(session, command, now=clock.now())
@@ -88,6 +91,7 @@ def _try_again(job: Job, command: CarrierCommand, retry_after_seconds: float | N
         _give_up(job, command, error, "gave_up")
         return
     _note(command, error)
+    crash_point("command.failed")
     with transaction(job.engine, wake=False) as session:
         commands.retry(session, command, now=clock.now(), retry_after_seconds=retry_after_seconds)
 
@@ -96,6 +100,7 @@ def _give_up(job: Job, command: CarrierCommand, error: Exception, failure: str) 
     _note(command, error)
     if command.kind in GIVEN_UP:
         GIVEN_UP[command.kind](job)
+    crash_point("command.given_up")
     with transaction(job.engine, wake=False) as session:
         commands.finish(session, command, now=clock.now(), failure=failure)
 

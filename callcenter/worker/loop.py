@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from callcenter import clock
 from callcenter.config import Settings
+from callcenter.crash_points import crash_point
 from callcenter.db import reading, transaction
 from callcenter.logs import log
 from callcenter.models import new_id
@@ -88,6 +89,7 @@ class Worker:
         if busy:
             with transaction(self._engine, wake=False) as session:
                 commands.renew(session, self._holder, now=clock.now())
+            crash_point("worker.renewed")
 
     def _beat(self) -> None:
         jobs.beat(self._engine, "worker", interval_seconds=HEARTBEAT_SECONDS, now=clock.now())

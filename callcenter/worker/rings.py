@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from callcenter.crash_points import crash_point
 from callcenter.db import reading, transaction
 from callcenter.domain.calls import (
     ENDED_LEG_STATES,
@@ -45,6 +46,7 @@ def ring(job: Job) -> Later | None:
             unbound.started_at = job.now()  # how long she was really rung tells "unreachable" from "missed"
         identity = session.get_one(User, offer.receptionist_id).identity
         from_number, turn, created_at = call.to_number, offer.turn, offer.created_at
+    crash_point("ring.prepared")
     sid = None
     if job.attempts > 1:
         sid = _created_before(job, job.carrier.rings_since(identity, created_at - timedelta(seconds=LOOK_BACK_SECONDS)))
@@ -58,6 +60,7 @@ def ring(job: Job) -> Later | None:
             offer_id=job.subject_id,
             ring_seconds=job.voice.ring_seconds,
         )
+        crash_point("ring.created")
     with transaction(job.engine) as session:
         call = locked(session, job.call_id)
         offer = session.get_one(Offer, job.subject_id)
@@ -66,6 +69,7 @@ def ring(job: Job) -> Later | None:
             leg.started_at = asked_at  # from here on it could ring
         if leg is not None and leg.ended_at is None and offer.state not in (*OPEN_OFFER_STATES, OfferState.ACCEPTED):
             tell(session, CommandKind.DROP_LEG, call, leg.id, now=job.now())
+    crash_point("ring.bound")
     return None
 
 
@@ -88,6 +92,7 @@ def give_up(job: Job) -> None:
         offer = session.get_one(Offer, job.subject_id)
         if offer.state in OPEN_OFFER_STATES:
             lifecycle.close_offer(session, offer, call, OfferState.FAILED, OfferReason.CARRIER_ERROR, now=job.now())
+    crash_point("ring.given_up")
 
 
 def drop_leg(job: Job) -> Later | None:
@@ -105,6 +110,7 @@ def end_leg(job: Job, leg_id: str, sid: str) -> None:
     """End a softphone's leg and note what became of it: it may have been over before, in a way that says more."""
     with suppress(CarrierNotFound):  # over already
         job.carrier.end_call(sid)
+    crash_point("leg.dropped")
     report = look_up(job, sid)
     now = job.now()
     with transaction(job.engine) as session:
@@ -117,6 +123,7 @@ def end_leg(job: Job, leg_id: str, sid: str) -> None:
             return
         offer = session.get_one(Offer, leg.offer_id)
         carrier_reports.leg_changed(session, call, offer, leg, report, voice=job.voice, now=now)
+    crash_point("leg.noted")
 
 
 def connect(job: Job) -> Later | None:
@@ -143,6 +150,7 @@ def _dequeued(job: Job, queue_sid: str, sid: str, turn: int) -> bool:
         job.carrier.dequeue(queue_sid, sid, call_id=job.call_id, turn=turn)
     except CarrierNotFound:
         return False
+    crash_point("connect.dequeued")
     return True
 
 
@@ -155,6 +163,7 @@ def _send_on(job: Job, sid: str, turn: int) -> None:
         return
     if not has_asked(job):
         job.carrier.ask_next_step(sid, call_id=job.call_id, turn=turn)
+        crash_point("connect.sent_on")
 
 
 def has_asked(job: Job) -> bool:
@@ -178,6 +187,7 @@ def caller_is_gone(job: Job, report: LegReport) -> None:
     with transaction(job.engine) as session:
         call = locked(session, job.call_id)
         carrier_reports.caller_leg_changed(session, call, report, voice=job.voice, now=job.now())
+    crash_point("connect.caller_gone")
 
 
 def _back_to_front(job: Job, offer_id: str) -> bool:
@@ -186,6 +196,7 @@ def _back_to_front(job: Job, offer_id: str) -> bool:
         connecting = call.state == CallState.QUEUED and call.accepted_offer_id == offer_id
         if connecting:
             lifecycle.back_to_queue(session, call, at=job.now(), now=job.now(), prefer=None)
+    crash_point("connect.back_in_queue")
     return connecting
 
 
@@ -220,6 +231,7 @@ def settle_join(job: Job, offer_id: str) -> Later | None:
         return None  # has just arrived
     if conference_sid is not None:
         job.carrier.end_conference(conference_sid)
+        crash_point("join.ended")
     return None
 
 
@@ -247,3 +259,4 @@ def _has_joined(job: Job, offer_id: str, conference_sid: str | None, *, lost: bo
         lifecycle.caller_joined(session, call, at=now, now=now)
         if lost:
             lifecycle.receptionist_left(session, call, session.get_one(Offer, offer_id), at=now, now=now)
+    crash_point("join.found")

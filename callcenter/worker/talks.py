@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 
+from callcenter.crash_points import crash_point
 from callcenter.db import reading, transaction
 from callcenter.domain.calls import CallState
 from callcenter.domain.commands import CommandKind
@@ -35,10 +36,12 @@ def sync_hold(job: Job) -> Later | None:
     if sid is None or conference_sid is None:
         return None
     held = job.carrier.hold(conference_sid, sid, held=wanted, call_id=job.call_id, turn=turn)
+    crash_point("hold.answered")
     with transaction(job.engine) as session:
         call = locked(session, job.call_id)
         if call.state == CallState.CONNECTED and call.turn == turn and call.hold_wanted == wanted:
             call_actions.hold_reported(session, call, held=held, at=job.now(), now=job.now())
+    crash_point("hold.noted")
     return None
 
 
@@ -46,6 +49,7 @@ def hold_failed(job: Job) -> None:
     """The carrier has refused, or has not answered for too long."""
     with transaction(job.engine) as session:
         call_actions.hold_failed(session, locked(session, job.call_id), now=job.now())
+    crash_point("hold.failed")
 
 
 def sync_recording(job: Job) -> Later | None:
@@ -65,6 +69,7 @@ def sync_recording(job: Job) -> Later | None:
     if paused == (state == RecordingState.PAUSED) and not unconfirmed:
         return None
     answered_paused = job.carrier.pause_recording(leg_sid, sid, paused=paused)
+    crash_point("pause.answered")
     with transaction(job.engine) as session:
         call = locked(session, job.call_id)
         recording = session.get_one(Recording, job.subject_id)
@@ -75,6 +80,7 @@ def sync_recording(job: Job) -> Later | None:
             recordings.confirm_pauses(session, [pause.id for pause in pauses])
         if bool(recordings.open_pauses(session, recording.id)) != answered_paused:
             tell(session, CommandKind.SYNC_RECORDING, call, recording.id, now=job.now(), delay_seconds=1)
+    crash_point("pause.noted")
     return None
 
 
@@ -87,12 +93,14 @@ def _stop_refused(job: Job, sid: str | None, leg_sid: str) -> Later | None:
         sid = found.carrier_recording_sid
     with suppress(CarrierNotFound, CarrierRefused):  # over already; what counts is that the copy is deleted
         job.carrier.stop_recording(leg_sid, sid)
+    crash_point("refusal.stopped")
     with transaction(job.engine) as session:
         locked(session, job.call_id)
         recording = session.get_one(Recording, job.subject_id)
         recording.carrier_recording_sid = sid
         recording.carrier_copy_due = recording.carrier_copy_deleted_at is None
         recording.next_attempt_at = job.now()
+    crash_point("refusal.noted")
     return None
 
 
@@ -109,6 +117,7 @@ def ensure_recording(job: Job) -> Later | None:
         return None
     found = _unclaimed(job, job.carrier.recordings_of(leg_sid))
     sid = found.carrier_recording_sid if found else job.carrier.start_recording(leg_sid, recording_id=job.subject_id)
+    crash_point("recording.started")
     report = RecordingReport(
         key=f"ensured:{sid}", kind=RecordingReportKind.IN_PROGRESS, carrier_recording_sid=sid, carrier_call_sid=leg_sid
     )
@@ -143,6 +152,7 @@ def check_recording(job: Job) -> Later | None:
             recording.state = RecordingState.ABSENT
             recording.failure = recordings.NO_TRACE
             recording.ended_at = job.now()
+    crash_point("recording.given_up")
     return None
 
 
@@ -151,6 +161,7 @@ def _report(job: Job, report: RecordingReport) -> None:
         call = locked(session, job.call_id)
         recordings.reported(session, session.get_one(Recording, job.subject_id), report, now=job.now())
         lifecycle.settle_outcome(session, call, voice=job.voice)
+    crash_point("recording.reported")
 
 
 def _as_report(found: CarrierRecording, kind: RecordingReportKind) -> RecordingReport:

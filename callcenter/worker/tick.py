@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from callcenter import clock
 from callcenter.config import VoiceSettings
+from callcenter.crash_points import crash_point
 from callcenter.db import reading, transaction
 from callcenter.domain.calls import CallState
 from callcenter.domain.commands import CommandKind
@@ -52,6 +53,7 @@ def ask_about_all(engine: Engine) -> None:
             .values(check_at=soon)
             .execution_options(synchronize_session=False)
         )
+    crash_point("worker.asked")
 
 
 def dispatch_all(engine: Engine, voice: VoiceSettings) -> int:
@@ -62,6 +64,7 @@ def dispatch_all(engine: Engine, voice: VoiceSettings) -> int:
             offer = queueing.dispatch(session, voice=voice, now=clock.now())
         if offer is None:
             return made
+        crash_point("dispatch.offered")
         made += 1
         log("worker").info("offered", call_id=offer.call_id, offer_id=offer.id, turn=offer.turn)
 
@@ -85,6 +88,7 @@ def tidy(engine: Engine) -> None:
     with transaction(engine, wake=False) as session:
         commands.revive_given_up(session, now=clock.now())
         commands.forget_finished(session, now=clock.now())
+    crash_point("worker.tidied")
 
 
 def _each(engine: Engine, ids: list[str], do: Callable[[Session, str], object]) -> None:
@@ -92,6 +96,7 @@ def _each(engine: Engine, ids: list[str], do: Callable[[Session, str], object]) 
         try:
             with transaction(engine, wake=False) as session:
                 do(session, id_)
+            crash_point("tick.item")
         except NotFound:
             continue  # removed meanwhile
         except Exception:

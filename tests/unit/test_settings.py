@@ -71,6 +71,7 @@ def test_production_has_no_default_for_what_matters(tmp_path: Path, name: str) -
         ("CALLCENTER_SECRET_KEY", "changeme" * 5),
         ("CALLCENTER_METRICS_TOKEN", "metrics"),
         ("CALLCENTER_CLOCK_OFFSET_SECONDS", "60"),
+        ("CALLCENTER_CRASH_POINT", "door.committed"),
     ],
 )
 def test_production_refuses_what_is_not_safe(tmp_path: Path, name: str, value: str) -> None:
