@@ -24,6 +24,25 @@ if TYPE_CHECKING:
 BUSY_TIMEOUT_SECONDS = 15
 POOL_TIMEOUT_SECONDS = 2
 STATEMENT_TIMEOUT_SECONDS = 10
+SERVER_OPTIONS = {
+    "statement_timeout": f"{STATEMENT_TIMEOUT_SECONDS}s",
+    "lock_timeout": "5s",
+    # Whoever vanishes in the middle of a transaction must not keep its rows locked for hours.
+    "idle_in_transaction_session_timeout": "15s",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "timezone": "UTC",
+}
+"""What every PostgreSQL connection asks of the server."""
+DEAD_PEER = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+"""A server behind a pulled cable is given up on within about ten seconds, not after the quarter of an hour that TCP
+allows: until then its connections, and the threads that wait on them, are missing (F3)."""
 ANSWER_SECONDS = STATEMENT_TIMEOUT_SECONDS + 2
 """The server ends a statement by itself. One that says nothing for longer is frozen, or gone without a word: its
 connection is given up, so that whoever waits is free again and the pool connects anew (F3)."""
@@ -56,7 +75,8 @@ def _postgres_engine(url: URL, pool_size: int, pool_timeout_seconds: float) -> E
         hide_parameters=True,
         connect_args={
             "connect_timeout": POOL_TIMEOUT_SECONDS,
-            "options": f"-c statement_timeout={STATEMENT_TIMEOUT_SECONDS}s -c lock_timeout=5s -c timezone=UTC",
+            "options": " ".join(f"-c {name}={value}" for name, value in SERVER_OPTIONS.items()),
+            **DEAD_PEER,
             **VANISHED,
         },
     )
@@ -126,7 +146,8 @@ _sqlite_writers_guard = threading.Lock()
 
 
 @contextmanager
-def _writer_turn(engine: Engine) -> Iterator[None]:
+def writer_turn(engine: Engine) -> Iterator[None]:
+    """On SQLite nobody else of this process writes meanwhile."""
     if engine.dialect.name != "sqlite":
         yield
         return
@@ -147,7 +168,7 @@ def transaction(engine: Engine, *, wake: bool = True) -> Iterator[Session]:
 
     No network call belongs inside (design: record intent and commit, call out, record the result).
     """
-    with _writer_turn(engine), Session(engine, expire_on_commit=False) as session, session.begin():
+    with writer_turn(engine), Session(engine, expire_on_commit=False) as session, session.begin():
         yield session
         if wake and session.info.get(_WAKE) and engine.dialect.name == "postgresql":
             session.flush()
@@ -179,26 +200,3 @@ def reading(engine: Engine) -> Iterator[Session]:
             yield session
 
 
-def upgrade(engine: Engine, revision: str = "head") -> None:
-    """Bring the schema to ``revision`` with Alembic; safe to run twice, and by several processes at once."""
-    _alembic(engine, "upgrade", revision)
-
-
-def downgrade(engine: Engine, revision: str) -> None:
-    """Take the schema back to ``revision`` (tests and emergencies)."""
-    _alembic(engine, "downgrade", revision)
-
-
-def _alembic(engine: Engine, direction: str, revision: str) -> None:
-    from alembic import command
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "models" / "migrations"))
-    with _writer_turn(engine), engine.connect() as connection:
-        if engine.dialect.name == "postgresql":
-            # Two processes that start together must not migrate together; the lock ends with the transaction.
-            connection.execute(text("SELECT pg_advisory_xact_lock(7206361)"))
-        config.attributes["connection"] = connection
-        getattr(command, direction)(config, revision)
-        connection.commit()

@@ -1,7 +1,8 @@
 """Fresh databases in a hurry: the migrations run once per kind and test process, every test gets a copy.
 
 PostgreSQL is a real server that pip installed (docs/decisions/0008-test-parts.md). It is started on first use, listens
-on a Unix socket only, and does not wait for the disk: a test that pulls the plug starts a server of its own.
+on a Unix socket only, and does not wait for the disk: a test that pulls the plug starts a server of its own, as does a
+benchmark.
 """
 
 import itertools
@@ -17,7 +18,8 @@ from typing import Any
 import psycopg
 from sqlalchemy import URL, make_url
 
-from callcenter.db import create_engine_for, upgrade
+from callcenter.db import create_engine_for
+from callcenter.migrating import upgrade
 
 
 class SQLiteTemplate:
@@ -36,16 +38,16 @@ class SQLiteTemplate:
 
 
 class PostgresTemplate:
-    """A PostgreSQL server with a migrated database called ``template``."""
+    """A PostgreSQL server with a migrated database called ``template``; ``durable``: commits wait for the disk."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
         # Straight below the system's folder for temporary files: as root the server runs as another user, who could not
         # enter pytest's own folders; and the path of a Unix socket must stay short.
         self._folder = Path(tempfile.mkdtemp(prefix="callcenter-postgres-"))
         self._server = _start(self._folder)
         self._url = make_url(self._server.get_uri()).set(drivername="postgresql+psycopg")
         self._numbers = itertools.count(1)
-        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+        for setting in () if durable else ("fsync", "full_page_writes", "synchronous_commit"):
             self._run(f"ALTER SYSTEM SET {setting} = off")
         self._run("SELECT pg_reload_conf()")
         self._run("CREATE DATABASE template")

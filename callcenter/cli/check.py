@@ -2,18 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import click
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from callcenter import models, wiring
+from callcenter import wiring
 from callcenter.cli.output import emit, json_option
 from callcenter.config import Settings
 from callcenter.errors import CallcenterError
+from callcenter.migrating import is_up_to_date
 
 SLOWEST_CALLS_PER_SECOND = 1.0
 
@@ -71,16 +68,10 @@ def _run(one: Callable[[Settings], str | None], settings: Settings) -> Result:
 def _database(settings: Settings) -> str | None:
     engine = wiring.engine(settings, pool_size=1)
     try:
-        if not _is_up_to_date(engine):
+        if not is_up_to_date(engine):
             return "The schema is not up to date; run callcenter db upgrade."
     except SQLAlchemyError:
         return "The database cannot be reached; check DATABASE_URL."
     finally:
         engine.dispose()
     return None
-
-
-def _is_up_to_date(engine: Engine) -> bool:
-    wanted = ScriptDirectory(str(Path(models.__file__).parent / "migrations")).get_heads()
-    with engine.connect() as connection:
-        return set(MigrationContext.configure(connection).get_current_heads()) == set(wanted)

@@ -4,7 +4,7 @@ import click
 
 from callcenter import wiring
 from callcenter.cli.output import emit, json_option
-from callcenter.db import upgrade
+from callcenter.migrating import upgrade
 
 
 @click.group("db")

@@ -20,11 +20,11 @@ from callcenter.cli.demo_story import Story
 from callcenter.cli.serve import CHILDREN
 from callcenter.cli.supervisor import Child, Supervisor
 from callcenter.config import Settings
-from callcenter.db import upgrade
 from callcenter.domain.receptionists import Role
 from callcenter.domain.second_factor import current_code
 from callcenter.errors import BadInput
 from callcenter.logs import configure
+from callcenter.migrating import upgrade
 from callcenter.wiring import engine, recording_store
 
 LOG_FILE = "demo.log"

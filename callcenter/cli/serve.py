@@ -7,8 +7,8 @@ import click
 
 from callcenter import clock, serving, wiring
 from callcenter.cli.supervisor import Child, Supervisor
-from callcenter.db import upgrade
 from callcenter.logs import configure, log
+from callcenter.migrating import upgrade
 from callcenter.signals import on_stop
 
 HTTP_THREADS = 24

@@ -11,7 +11,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Column, Engine, Integer, MetaData, Table, inspect, select, text, update
 from sqlalchemy.exc import DBAPIError, StatementError
 
-from callcenter.db import create_engine_for, downgrade, reading, transaction, upgrade
+from callcenter.db import create_engine_for, reading, transaction
+from callcenter.migrating import downgrade, upgrade
 from callcenter.models import Base, Clinic, Practitioner
 from callcenter.models.base import UtcDateTime
 

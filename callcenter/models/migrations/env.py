@@ -1,4 +1,4 @@
-"""Alembic's environment: runs on the connection that ``callcenter.db.upgrade`` hands over."""
+"""Alembic's environment: runs on the connection that ``callcenter.migrating`` hands over."""
 
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ context.configure(
     render_as_batch=True,
     render_item=render_item,
     compare_type=True,
+    transaction_per_migration=True,
 )
 with context.begin_transaction():
     context.run_migrations()
