@@ -19,6 +19,27 @@ class StoredObject:
     sha256: str
 
 
+@dataclass(frozen=True)
+class StoreItem:
+    """One thing that lies in the store under a key: what a read gets (``current``), an older version of it, or a
+    ``marker`` that hides what lies below it. ``at`` is since when it has been there."""
+
+    key: str
+    current: bool
+    marker: bool
+    size_bytes: int
+    at: datetime
+
+
+@dataclass(frozen=True)
+class UnfinishedUpload:
+    """Bytes of a put that has not come to its end, or never will."""
+
+    key: str
+    upload_id: str
+    begun_at: datetime
+
+
 class RecordingStore(Protocol):
     """Where recordings are kept. Errors: StoreUnavailable (try again), StoreRefused (never "absent"), ObjectMissing."""
 
@@ -39,6 +60,16 @@ class RecordingStore(Protocol):
     def versions(self, key: str) -> int:
         """How many versions, markers or unfinished uploads exist for exactly this key; 0 is the proof of absence."""
 
+    def contents(self) -> Iterator[StoreItem]:
+        """Everything in the store in the order of its keys, fetched page by page: whole objects, older versions,
+        markers. Keys may be any text here: others may have put something into the same place."""
+
+    def unfinished_uploads(self) -> Iterator[UnfinishedUpload]:
+        """Every upload that was begun and not completed, page by page."""
+
+    def abort_upload(self, upload: UnfinishedUpload) -> None:
+        """Give up an unfinished upload and its bytes; one that is not there any more is success."""
+
     def check(self) -> str | None:
         """None when the store can do its work; else one sentence why not. Writes nothing lasting."""
 
@@ -52,6 +83,8 @@ class CarrierCall:
     to: str
     started_at: datetime | None
     ended_at: datetime | None
+    from_number: str | None = None
+    """E.164; None when withheld or unusable."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +135,13 @@ class Carrier(Protocol):
     def call(self, carrier_call_sid: str) -> CarrierCall:
         """One leg as the carrier sees it (eventually consistent)."""
 
+    def inbound_calls(self, since: datetime, until: datetime) -> Iterator[CarrierCall]:
+        """Calls that somebody made to a number of the account and that began in the period, live ones too; newest
+        first, page by page. Errors come while iterating."""
+
+    def forwarded_legs(self, carrier_call_sid: str) -> list[CarrierCall]:
+        """Legs that the carrier dialled itself for a call: to a fallback number."""
+
     def end_call(self, carrier_call_sid: str) -> None:
         """Cancel a ringing leg or hang up an answered one; a leg that is over already is success."""
 
@@ -134,6 +174,10 @@ class Carrier(Protocol):
 
     def recordings_of(self, carrier_call_sid: str) -> list[CarrierRecording]:
         """All recordings of a leg."""
+
+    def recordings_between(self, since: datetime | None, until: datetime) -> Iterator[CarrierRecording]:
+        """All recordings of the account that began in the period (None: ever) and are not deleted; newest first, page
+        by page. Errors come while iterating."""
 
     def recording(self, carrier_recording_sid: str) -> CarrierRecording:
         """One recording."""

@@ -55,6 +55,15 @@ class FakeCarrier(Lines):
                 raise CarrierNotFound("unknown", carrier_code=20404, status=404)
             return _seen(self.legs[carrier_call_sid])
 
+    def inbound_calls(self, since: datetime, until: datetime) -> Iterator[CarrierCall]:
+        with self._request("inbound_calls"):
+            legs = [leg for leg in reversed(self.legs.values()) if leg.offer_id is None and leg.parent_sid is None]
+            yield from (_seen(leg) for leg in legs if since <= leg.started_at <= until)
+
+    def forwarded_legs(self, carrier_call_sid: str) -> list[CarrierCall]:
+        with self._request("forwarded_legs"):
+            return [_seen(leg) for leg in self.legs.values() if leg.parent_sid == carrier_call_sid]
+
     def end_call(self, carrier_call_sid: str) -> None:
         with self._request("end_call"):
             leg = self.legs.get(carrier_call_sid)
@@ -121,6 +130,11 @@ class FakeCarrier(Lines):
         with self._request("recordings_of"):
             return [_heard(one) for one in self.recordings.values() if one.leg_sid == carrier_call_sid]
 
+    def recordings_between(self, since: datetime | None, until: datetime) -> Iterator[CarrierRecording]:
+        with self._request("recordings_between"):
+            found = [one for one in reversed(self.recordings.values()) if one.started_at <= until]
+            yield from (_heard(one) for one in found if since is None or one.started_at >= since)
+
     def recording(self, carrier_recording_sid: str) -> CarrierRecording:
         with self._request("recording"):
             return _heard(self._recording(carrier_recording_sid))
@@ -160,7 +174,7 @@ class FakeCarrier(Lines):
 
 
 def _seen(leg: FakeLeg) -> CarrierCall:
-    return CarrierCall(leg.sid, leg.state, leg.to, leg.started_at, leg.ended_at)
+    return CarrierCall(leg.sid, leg.state, leg.to, leg.started_at, leg.ended_at, leg.from_number)
 
 
 def _heard(recording: FakeRecording) -> CarrierRecording:

@@ -62,6 +62,8 @@ class FakeLeg:
     ended_at: datetime | None = None
     queue_sid: str | None = None
     conference: "FakeConference | None" = None
+    from_number: str | None = None
+    parent_sid: str | None = None
 
     @property
     def up(self) -> bool:

@@ -9,10 +9,13 @@ import io
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
 from botocore.exceptions import ClientError, ReadTimeoutError
+
+from callcenter import clock
 
 SMALLEST_PART = 5 * 1024 * 1024
 MOST_KEYS = 1000
@@ -29,6 +32,7 @@ class Version:
     body: bytes | None
     checksum: str | None = None
     locked: bool = False
+    at: datetime = field(default_factory=clock.now)
 
 
 @dataclass
@@ -37,6 +41,7 @@ class Upload:
 
     name: str
     parts: dict[int, bytes] = field(default_factory=dict)
+    at: datetime = field(default_factory=clock.now)
 
 
 class FakeS3:
@@ -229,16 +234,20 @@ class Pages:
                 page.setdefault(kind, []).append(entry)
             yield page
 
-    def _versions(self, prefix: str) -> list[tuple[str, dict[str, str]]]:
-        return [
-            ("DeleteMarkers" if one.body is None else "Versions", {"Key": one.name, "VersionId": one.id})
-            for one in self._s3.versions
-            if one.name.startswith(prefix)
-        ]
+    def _versions(self, prefix: str) -> list[tuple[str, dict[str, Any]]]:
+        """By name, and the newest version of each first, as S3 lists them."""
+        newest_first = [one for one in reversed(self._s3.versions) if one.name.startswith(prefix)]
+        found = sorted(newest_first, key=lambda one: one.name)
+        return [("DeleteMarkers" if one.body is None else "Versions", self._described(one)) for one in found]
 
-    def _uploads(self, prefix: str) -> list[tuple[str, dict[str, str]]]:
+    def _described(self, one: Version) -> dict[str, Any]:
+        size = {} if one.body is None else {"Size": len(one.body)}
+        latest = self._s3._current(one.name) is one
+        return {"Key": one.name, "VersionId": one.id, "IsLatest": latest, "LastModified": one.at, **size}
+
+    def _uploads(self, prefix: str) -> list[tuple[str, dict[str, Any]]]:
         return [
-            ("Uploads", {"Key": upload.name, "UploadId": upload_id})
+            ("Uploads", {"Key": upload.name, "UploadId": upload_id, "Initiated": upload.at})
             for upload_id, upload in self._s3.uploads.items()
             if upload.name.startswith(prefix)
         ]

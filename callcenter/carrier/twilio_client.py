@@ -1,5 +1,6 @@
 """The carrier's REST side through Twilio's own library. Knows no rows; makes every address from our ids."""
 
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from callcenter.carrier.media import MediaDownload
 from callcenter.carrier.urls import DoorUrls
 from callcenter.config import Settings
 from callcenter.domain.calls import ENDED_LEG_STATES
+from callcenter.domain.phone_numbers import caller_number
 from callcenter.errors import CarrierError, CarrierNotFound, CarrierRefused
 from callcenter.ports import CarrierCall, CarrierParticipant, CarrierRecording, Media
 
@@ -19,6 +21,11 @@ LEG_EVENTS = ["initiated", "ringing", "answered", "completed"]
 RECORDING_EVENTS = ["in-progress", "completed", "absent"]
 CLOCK_SLACK_SECONDS = 5
 MOST_LEGS = 1000
+PAGE = 1000
+"""Entries of a page of a long list: the most that the carrier gives."""
+UNTIL_SLACK = timedelta(days=1)
+"""The carrier documents its bounds as dates ("on or before midnight of this date"), so the upper one is asked for a day
+later, and what began too late is dropped here."""
 
 
 class TwilioCarrier:
@@ -65,6 +72,17 @@ class TwilioCarrier:
     def call(self, carrier_call_sid: str) -> CarrierCall:
         """See ``ports.Carrier``."""
         return _call(self._client.calls(carrier_call_sid).fetch())
+
+    def inbound_calls(self, since: datetime, until: datetime) -> Iterator[CarrierCall]:
+        """See ``ports.Carrier``. The list cannot be asked for a direction."""
+        legs = self._client.calls.stream(start_time_after=since, start_time_before=until + UNTIL_SLACK, page_size=PAGE)
+        for leg in legs:
+            if _word(leg.direction) == "inbound" and _within(_moment(leg.start_time), since, until):
+                yield _call(leg)
+
+    def forwarded_legs(self, carrier_call_sid: str) -> list[CarrierCall]:
+        """See ``ports.Carrier``."""
+        return [_call(leg) for leg in self._client.calls.list(parent_call_sid=carrier_call_sid, limit=20)]
 
     def end_call(self, carrier_call_sid: str) -> None:
         """See ``ports.Carrier``. Cancelling has no effect on a leg that was answered meanwhile, so both are sent."""
@@ -135,6 +153,15 @@ class TwilioCarrier:
         """See ``ports.Carrier``."""
         return [_recording(r) for r in self._client.calls(carrier_call_sid).recordings.list(limit=50)]
 
+    def recordings_between(self, since: datetime | None, until: datetime) -> Iterator[CarrierRecording]:
+        """See ``ports.Carrier``."""
+        begun = {} if since is None else {"date_created_after": since}
+        found = self._client.recordings.stream(date_created_before=until + UNTIL_SLACK, page_size=PAGE, **begun)
+        for recording in found:
+            seen = _recording(recording)
+            if _within(seen.started_at, since, until):
+                yield seen
+
     def recording(self, carrier_recording_sid: str) -> CarrierRecording:
         """See ``ports.Carrier``."""
         return _recording(self._client.recordings(carrier_recording_sid).fetch())
@@ -163,6 +190,7 @@ def _call(leg: Any) -> CarrierCall:
         to=str(leg.to),
         started_at=_moment(leg.start_time),
         ended_at=_moment(leg.end_time),
+        from_number=caller_number(_word(leg._from)),
     )
 
 
@@ -174,8 +202,13 @@ def _recording(recording: Any) -> CarrierRecording:
         kind=callbacks.recording_kind(_word(recording.status)),
         duration_seconds=seconds if seconds >= 0 else None,
         channels=int(recording.channels) if recording.channels else None,
-        started_at=_moment(recording.start_time),
+        started_at=_moment(recording.start_time) or _moment(recording.date_created),
     )
+
+
+def _within(at: datetime | None, since: datetime | None, until: datetime) -> bool:
+    """Whether something began in a period; what has no beginning yet is in any."""
+    return at is None or ((since is None or at >= since.replace(microsecond=0)) and at <= until)
 
 
 def _word(value: Any) -> str:

@@ -87,22 +87,35 @@ class Ask:
             raise RestError(400, 21205, f"{name} is not a valid URL: {value}")
         return value
 
-    def page(self, key: str, items: Sequence[Item], describe: "Callable[[Item], dict[str, Any]]") -> dict[str, Any]:
-        """One page of a list, newest order as given."""
+    def page(
+        self,
+        key: str,
+        items: Sequence[Item],
+        describe: "Callable[[Item], dict[str, Any]]",
+        token: "Callable[[Item], str] | None" = None,
+    ) -> dict[str, Any]:
+        """One page of a list, newest order as given. With ``token``, which falls from item to item, the next page goes
+        on below the last item of this one, whatever was added or deleted meanwhile, as Twilio's PageToken does."""
         size = max(1, min(1000, int(self.query("PageSize", "50"))))
         number = int(self.query("Page", "0"))
         path = self.request.path
+        skipped = number * size
+        if token and (below := self.query("PageToken").removeprefix("PA")):
+            skipped = next((at for at, item in enumerate(items) if token(item) < below), len(items))
+        here = items[skipped : skipped + size]
 
         def uri(wanted: int) -> str:
-            kept = [(name, value) for name, value in self.request.query.items() if name not in ("Page", "PageSize")]
-            return f"{path}?{urlencode([*kept, ('PageSize', size), ('Page', wanted)])}"
+            paging = ("Page", "PageSize", "PageToken")
+            kept = [(name, value) for name, value in self.request.query.items() if name not in paging]
+            place = [("PageToken", f"PA{token(here[-1])}")] if token and wanted > number and here else []
+            return f"{path}?{urlencode([*kept, ('PageSize', size), ('Page', wanted), *place])}"
 
-        end = (number + 1) * size
+        end = skipped + size
         return {
-            key: [describe(item) for item in items[number * size : end]],
+            key: [describe(item) for item in here],
             "page": number,
             "page_size": size,
-            "start": number * size,
+            "start": skipped,
             "end": min(end, len(items)) - 1 if items else 0,
             "uri": uri(number),
             "first_page_uri": uri(0),

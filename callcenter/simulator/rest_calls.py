@@ -173,7 +173,7 @@ async def listing(ask: Ask) -> Reply:
         and in_period(ask, "StartTime", leg.answered_at or leg.created_at)
         and in_period(ask, "EndTime", leg.ended_at or utc_now())
     ]
-    return ask.page("calls", found, lambda leg: describe(ask, leg))
+    return ask.page("calls", found, lambda leg: describe(ask, leg), lambda leg: leg.created_at.isoformat())
 
 
 ROUTES: list[Route] = [

@@ -120,7 +120,7 @@ async def listing(ask: Ask) -> Reply:
         and (deleted_too or recording.status != "deleted")
         and in_period(ask, "DateCreated", recording.created_at)
     ]
-    return ask.page("recordings", found, lambda r: describe(ask, r))
+    return ask.page("recordings", found, lambda r: describe(ask, r), lambda r: r.created_at.isoformat())
 
 
 async def remove(ask: Ask) -> Reply:

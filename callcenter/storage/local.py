@@ -7,14 +7,16 @@ import re
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from callcenter.errors import CallcenterError, ObjectMissing, StoreRefused, StoreUnavailable
-from callcenter.ports import StoredObject
+from callcenter.ports import StoredObject, StoreItem, UnfinishedUpload
 from callcenter.storage.keys import check_key
 
 CHUNK_BYTES = 64 * 1024
+_UNFINISHED = re.compile(r"\.(.+)\.[0-9a-f]{16}\.part")
 
 
 class LocalRecordingStore:
@@ -83,6 +85,28 @@ class LocalRecordingStore:
         """See RecordingStore.versions: the file, and what interrupted puts left."""
         return len(self._traces(key))
 
+    def contents(self) -> Iterator[StoreItem]:
+        """See RecordingStore.contents: every file but those of unfinished puts."""
+        for path in self._files():
+            if _UNFINISHED.fullmatch(path.name) is None and (seen := _look(path)) is not None:
+                size, at = seen
+                yield StoreItem(str(path.relative_to(self.root)), current=True, marker=False, size_bytes=size, at=at)
+
+    def unfinished_uploads(self) -> Iterator[UnfinishedUpload]:
+        """See RecordingStore.unfinished_uploads: the parts that killed puts left."""
+        for path in self._files():
+            unfinished = _UNFINISHED.fullmatch(path.name)
+            if unfinished is not None and (seen := _look(path)) is not None:
+                key = path.relative_to(self.root).with_name(unfinished[1])
+                yield UnfinishedUpload(str(key), path.name, seen[1])
+
+    def abort_upload(self, upload: UnfinishedUpload) -> None:
+        """See RecordingStore.abort_upload."""
+        if _UNFINISHED.fullmatch(upload.upload_id) is None:
+            raise StoreRefused("This is no unfinished put of the recording store.")
+        with _mapped():
+            self._path(upload.key).with_name(upload.upload_id).unlink(missing_ok=True)
+
     def check(self) -> str | None:
         """See RecordingStore.check."""
         if not self.root.is_dir():
@@ -95,6 +119,14 @@ class LocalRecordingStore:
         if not self.root.is_dir():
             raise StoreRefused(f"The directory {self.root} for recordings does not exist; mount or make it.")
         return self.root / check_key(key)
+
+    def _files(self) -> Iterator[Path]:
+        """Every file below the root, in the order of the names of each directory."""
+        if not self.root.is_dir():
+            raise StoreRefused(f"The directory {self.root} for recordings does not exist.")
+        for directory, below, names in os.walk(self.root):
+            below.sort()
+            yield from (Path(directory, name) for name in sorted(names))
 
     def _traces(self, key: str) -> list[Path]:
         path = self._path(key)
@@ -123,6 +155,16 @@ def _span(file: BinaryIO, start: int, end: int | None) -> Iterator[bytes]:
                 return
             left = None if left is None else left - len(chunk)
             yield chunk
+
+
+def _look(path: Path) -> tuple[int, datetime] | None:
+    """Size and age of a file; None when it has gone meanwhile."""
+    try:
+        with _mapped():
+            found = path.stat()
+    except ObjectMissing:
+        return None
+    return found.st_size, datetime.fromtimestamp(found.st_mtime, UTC)
 
 
 def _sync(directory: Path) -> None:

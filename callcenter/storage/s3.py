@@ -14,9 +14,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from callcenter.errors import CallcenterError, ObjectMissing, StoreError, StoreUnavailable
-from callcenter.ports import StoredObject
+from callcenter.ports import StoredObject, StoreItem, UnfinishedUpload
 from callcenter.storage.keys import check_key
 from callcenter.storage.s3_errors import NothingInRange, mapped
+from callcenter.storage.s3_listing import abort_upload, listed, listed_uploads
 from callcenter.storage.s3_versions import delete_everything, exact_versions, unfinished_uploads
 
 if TYPE_CHECKING:
@@ -114,6 +115,18 @@ class S3RecordingStore:
         name = self._name(key)
         found = exact_versions(self._client, self.bucket, name)
         return len(found) + len(unfinished_uploads(self._client, self.bucket, name).get(name, ()))
+
+    def contents(self) -> Iterator[StoreItem]:
+        """See RecordingStore.contents."""
+        return listed(self._client, self.bucket, self.prefix)
+
+    def unfinished_uploads(self) -> Iterator[UnfinishedUpload]:
+        """See RecordingStore.unfinished_uploads."""
+        return listed_uploads(self._client, self.bucket, self.prefix)
+
+    def abort_upload(self, upload: UnfinishedUpload) -> None:
+        """See RecordingStore.abort_upload."""
+        abort_upload(self._client, self.bucket, self.prefix + upload.key, upload.upload_id)
 
     def check(self) -> str | None:
         """See RecordingStore.check: the bucket is there, opens to us, and lies in an allowed region."""

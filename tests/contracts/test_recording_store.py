@@ -6,11 +6,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
 
+from callcenter import clock
 from callcenter.errors import ObjectMissing, StoreRefused
 from callcenter.ports import RecordingStore
 from callcenter.storage.local import LocalRecordingStore
@@ -161,8 +164,73 @@ def test_what_a_killed_put_left_in_the_directory_goes_with_the_next_put(tmp_path
     assert [file.name for file in tmp_path.iterdir()] == ["a1"]
 
 
+def test_everything_in_the_store_is_listed_with_its_size_and_age(store: RecordingStore) -> None:
+    begun = clock.now() - timedelta(seconds=5)
+    for number in (3, 1, 4, 2, 5):
+        store.put(f"k{number}", [b"x" * number])
+    listed = list(store.contents())
+    assert [(item.key, item.size_bytes) for item in listed] == [(f"k{n}", n) for n in range(1, 6)]
+    assert all(item.current and not item.marker for item in listed)
+    assert all(begun <= item.at <= clock.now() + timedelta(seconds=5) for item in listed)
+
+
+def test_older_versions_and_markers_are_listed_apart_from_what_a_read_gets(store: RecordingStore) -> None:
+    for content in (b"old", b"newer"):
+        store.put("a1", [content])
+    if not isinstance(store, S3RecordingStore):  # no versions, no markers
+        assert [(item.current, item.size_bytes) for item in store.contents()] == [(True, 5)]
+        return
+    _client(store).delete_objects(Bucket=store.bucket, Delete={"Objects": [{"Key": "clinic-1/a1"}]})
+    listed = {(item.current, item.marker, item.size_bytes) for item in store.contents()}
+    assert listed == {(True, True, 0), (False, False, 5), (False, False, 3)}
+
+
+def test_an_unfinished_upload_is_listed_and_given_up(store: RecordingStore) -> None:
+    _begin_upload(store, "a1")
+    store.put("a2", [b"whole"])
+    uploads = list(store.unfinished_uploads())
+    assert [upload.key for upload in uploads] == ["a1"]
+    assert uploads[0].begun_at <= clock.now() + timedelta(seconds=5)  # the server from pip says 2010, always
+    assert [item.key for item in store.contents()] == ["a2"]
+    for _ in range(2):  # what is not there any more is success
+        store.abort_upload(uploads[0])
+    assert list(store.unfinished_uploads()) == []
+    assert store.versions("a1") == 0
+
+
+def test_a_listing_that_is_forbidden_is_not_an_empty_store() -> None:
+    s3 = FakeS3(BUCKET)
+    s3.forbidden = True
+    closed = S3RecordingStore(BUCKET, client=s3.client())
+    for listing in (closed.contents, closed.unfinished_uploads):
+        with pytest.raises(StoreRefused):
+            list(listing())
+
+
+def test_a_directory_that_is_gone_is_not_an_empty_store(tmp_path: Path) -> None:
+    store = LocalRecordingStore(tmp_path / "recordings")
+    (tmp_path / "recordings").rmdir()
+    for listing in (store.contents, store.unfinished_uploads):
+        with pytest.raises(StoreRefused):
+            list(listing())
+
+
 def test_a_working_store_has_no_complaint(store: RecordingStore) -> None:
     assert store.check() is None
+
+
+def _client(store: S3RecordingStore) -> Any:
+    return store._client
+
+
+def _begin_upload(store: RecordingStore, key: str) -> None:
+    """As a process does that is killed in the middle of a put."""
+    if isinstance(store, LocalRecordingStore):
+        (store.root / f".{key}.{'0' * 16}.part").write_bytes(b"half a ta")
+        return
+    assert isinstance(store, S3RecordingStore)
+    more = {"ChecksumAlgorithm": "SHA256", "ServerSideEncryption": "AES256"}
+    _client(store).create_multipart_upload(Bucket=store.bucket, Key=f"clinic-1/{key}", **more)
 
 
 def _sha256(content: bytes) -> str:

@@ -105,6 +105,17 @@ def test_lists_are_filtered_and_paged(world: Rig) -> None:
     assert world.client.calls.list(start_time_before=now.replace(year=2000)) == []
 
 
+def test_a_list_goes_on_where_it_stopped_whatever_was_added_or_deleted_meanwhile(world: Rig) -> None:
+    legs = [ring(world) for _ in range(6)]
+    for leg in legs:
+        world.ended(leg)
+    stream = world.client.calls.stream(page_size=2)
+    seen = [next(stream).sid, next(stream).sid]
+    world.client.calls(legs[5]).delete()
+    world.ended(ring(world))
+    assert [*seen, *(call.sid for call in stream)] == legs[::-1]
+
+
 def test_a_deleted_call_is_gone_and_a_live_one_cannot_be_deleted(world: Rig) -> None:
     caller = world.place()
     with pytest.raises(TwilioRestException) as refused:
