@@ -11,6 +11,7 @@ from callcenter.carrier.twiml import TwimlWriter
 from callcenter.carrier.urls import DoorUrls
 from callcenter.config import Settings
 from callcenter.logs import log
+from callcenter.services.alert_figures import watch_pool
 from webhooks import media, probes, recording, status, voice
 from webhooks.door import Door
 from webhooks.errors import answer_everybody_else
@@ -42,6 +43,7 @@ def create_app(settings: Settings, engine: Engine) -> Flask:
         refresher=Refresher(lambda: _refresh(snapshot, engine)),
     )
     app = Flask(__name__, static_folder=None)
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # the carrier never asks, and nobody else is answered
     app.url_map.strict_slashes = True
     app.url_map.merge_slashes = False  # a redirect would lose the form and break the signature
     app.extensions["door"] = door
@@ -52,6 +54,7 @@ def create_app(settings: Settings, engine: Engine) -> Flask:
         app.register_blueprint(part.blueprint)
     _refresh(snapshot, engine)
     engine.dispose()
+    watch_pool("door", engine)
     return app
 
 

@@ -53,6 +53,7 @@ _ALLOWED = {
         "ErrorCode": r"[0-9]{1,6}",
     }.items()
 }
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 _LEG_STATES = {
@@ -103,8 +104,8 @@ _QUEUE_ENDS = {
 def read(parameters: Iterable[tuple[str, str]], account_sid: str) -> Fields:
     """The parameters we know, checked; empty ones count as absent, unknown ones are dropped.
 
-    Raises Forbidden for what the carrier never sends (a repeated name, another account) and BadInput for a value that
-    does not fit its pattern; neither names a value.
+    Raises Forbidden for what the carrier never sends (a repeated name, one that begins with the digits of the value
+    before it, another account) and BadInput for a value that does not fit its pattern; neither names a value.
     """
     fields: dict[str, str] = {}
     seen: set[str] = set()
@@ -112,6 +113,8 @@ def read(parameters: Iterable[tuple[str, str]], account_sid: str) -> Fields:
     for name, value in parameters:
         if name in seen:
             raise Forbidden("A parameter was sent twice.", code="repeated_parameter")
+        if not _NAME.fullmatch(name):
+            raise Forbidden("A parameter has no name of the carrier's.", code="malformed_parameter")
         seen.add(name)
         pattern = _ALLOWED.get(name)
         if pattern is None or not value:

@@ -20,7 +20,7 @@ from callcenter.domain.commands import CommandKind
 from callcenter.domain.events import ConferenceEvent, ConferenceEventKind, LegReport, RecordingReport
 from callcenter.errors import NotFound
 from callcenter.models import Call, CallLeg, Offer, Recording
-from callcenter.services import call_actions, lifecycle, queueing, recordings
+from callcenter.services import call_actions, lifecycle, queueing, recordings, replays
 from callcenter.services.call_rows import caller_leg, locked, locked_by_sid
 from callcenter.services.carrier_events import note_event
 from callcenter.services.commands import tell
@@ -70,6 +70,14 @@ def caller_leg_reported(session: Session, report: LegReport, *, voice: VoiceSett
     call = locked_by_sid(session, report.carrier_call_sid)
     if call is None:
         raise NotFound("There is no such call.")
+    if report.state in ENDED_LEG_STATES and replays.never_served(call):
+        # Was the first request a replay too (F21)? When the call ended tells; if we are not told, we ask.
+        if report.at is None:
+            check_soon(call, now)
+            return
+        if replays.was_over_before(call, report.at):
+            replays.remove(session, call, now=now)
+            return
     if not note_event(session, call, call.turn, report.key, f"caller-{report.state}", {}, report.at, now):
         return
     caller_leg_changed(session, call, report, voice=voice, now=now)

@@ -12,11 +12,12 @@ from functools import partial
 from selectors import EVENT_READ
 from typing import Any
 
-from gunicorn.http.errors import NoMoreData
+from gunicorn.http import errors
 from gunicorn.http.unreader import Unreader
 from gunicorn.workers.gthread import ThreadWorker
 
 from callcenter.clock import monotonic_seconds
+from callcenter.logs import log
 
 REQUEST_SECONDS = 10.0
 """A request must be here this long after its connection, or the answer before it."""
@@ -26,6 +27,17 @@ LINGER_SECONDS = 2.0
 LARGEST_HEAD_BYTES = 64 * 1024
 LARGEST_BODY_BYTES = 64 * 1024
 MOST_DIGITS = 15
+STATUS: dict[type[Exception], str] = {
+    errors.InvalidResponseHeader: "500 Internal Server Error",
+    errors.InvalidResponseHeaderName: "500 Internal Server Error",
+    errors.LimitRequestLine: "414 URI Too Long",
+    errors.LimitRequestHeaders: "431 Request Header Fields Too Large",
+    errors.ExpectationFailed: "417 Expectation Failed",
+    errors.UnsupportedTransferCoding: "501 Not Implemented",
+    errors.ParseException: "400 Bad Request",
+    Exception: "500 Internal Server Error",
+}
+"""What is answered when no application was asked; the first class that fits."""
 _FRAMING = re.compile(rb"\r\n(?:content-length|transfer-encoding)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE)
 
 
@@ -46,7 +58,7 @@ class _Received(Unreader):  # type: ignore[misc] # the library brings no types
     """What the main thread has collected; a thread that wants more is told that the client has gone."""
 
     def chunk(self, size_hint: int | None = None) -> bytes:
-        raise NoMoreData
+        raise errors.NoMoreData
 
 
 class WholeRequestWorker(ThreadWorker):  # type: ignore[misc] # the library brings no types
@@ -70,6 +82,19 @@ class WholeRequestWorker(ThreadWorker):  # type: ignore[misc] # the library brin
         """Answer one request (on a thread); a client that does not take the answer is given up on."""
         conn.sock.settimeout(SEND_SECONDS)
         return super().handle_request(req, conn)
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
+        """Refuse what gunicorn's parser does not take: gunicorn's own pages and logs would quote it (S29, S31)."""
+        status = next(status for kind, status in STATUS.items() if isinstance(exc, kind))
+        if status.startswith("500"):
+            log("serving").error("request_failed", exc_info=exc)
+        else:
+            log("serving").warning("request_unreadable", status=int(status[:3]), error=type(exc).__name__)
+        client.settimeout(SEND_SECONDS)
+        try:
+            client.sendall(f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode())
+        except OSError:
+            return  # nobody waits for it any more
 
     def finish_request(self, conn: Any, fs: Any) -> None:
         """A thread is done with a connection (main thread). Gunicorn would wait here for the client's end."""

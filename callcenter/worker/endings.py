@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from callcenter.crash_points import crash_point
 from callcenter.db import reading, transaction
-from callcenter.domain.calls import ENDED_LEG_STATES, CallState, LegRole
+from callcenter.domain.calls import ENDED_LEG_STATES, CallState, LegRole, LegState
 from callcenter.domain.commands import CommandKind
 from callcenter.domain.events import LegReport
 from callcenter.domain.recordings import RecordingKind
@@ -21,8 +21,6 @@ from callcenter.worker.rings import end_leg, has_asked, look_up, settle_join
 
 PROMPT_SECONDS = 30
 """The longest prompt before a message."""
-REPLAY_MARGIN_SECONDS = 5
-"""A call that was over this long before its row was created never rang us: the request was a replay."""
 
 UNCERTAIN_SECONDS = 5
 UNCERTAIN_TRIES = 6
@@ -120,11 +118,7 @@ def _settle(job: Job, report: LegReport) -> None:
     now = job.now()
     with transaction(job.engine) as session:
         call = locked(session, job.call_id)
-        # Out of hours a caller is sent to the message at once, without a queue.
-        greeted_only = call.state in (CallState.RINGING, CallState.LEAVING_MESSAGE) and call.queued_at is None
-        never_here = greeted_only and not call.message_recorded
-        over_before = report.at is None or report.at < call.started_at - timedelta(seconds=REPLAY_MARGIN_SECONDS)
-        if never_here and over_before:
+        if replays.never_served(call) and (report.at is None or replays.was_over_before(call, report.at)):
             replays.remove(session, call, now=now)
             return
         carrier_reports.caller_leg_changed(session, call, report, voice=job.voice, now=now)
@@ -160,9 +154,10 @@ def _verify_talk(job: Job, sid: str) -> Later | None:
 
 
 def sweep_legs(job: Job) -> Later | None:
-    """After the end: whatever leg or conference is still up is dropped (twilio-voice §18: not left to the carrier)."""
-    with reading(job.engine) as session:
-        call = session.get(Call, job.call_id)
+    """After the end: whatever leg or conference is still up is dropped (twilio-voice §18: not left to the carrier), and
+    one that the carrier never made is closed."""
+    with transaction(job.engine) as session:
+        call = session.get(Call, job.call_id, with_for_update=True)
         if call is None:
             return None
         legs = [
@@ -170,6 +165,9 @@ def sweep_legs(job: Job) -> Later | None:
             for leg in legs_of_call(session, job.call_id)
             if leg.role != LegRole.CALLER and leg.ended_at is None and leg.carrier_call_sid is not None
         ]
+        for unmade in legs_of_call(session, job.call_id):
+            if unmade.role != LegRole.CALLER and unmade.ended_at is None and unmade.carrier_call_sid is None:
+                unmade.state, unmade.ended_at = LegState.CANCELLED, job.now()
         conference_sid = call.carrier_conference_sid
     if not legs:
         return None

@@ -45,16 +45,17 @@ def served(database_url: str, folder: Path) -> Iterator[str]:
         "CALLCENTER_STATE_DIR": str(folder),
     }
     command = [sys.executable, "-c", START, "--bind", base.removeprefix("http://")]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+    # A file takes whatever is logged; a pipe that nobody reads is full one day, and then the door stands still.
+    with (folder / "log").open("ab") as log, subprocess.Popen(command, env=environment, stderr=log) as process:
         try:
             _wait_until_up(base, process)
             yield base
         finally:
             process.terminate()
-            process.communicate(timeout=30)
+            process.wait(timeout=30)
 
 
-def _wait_until_up(base: str, process: "subprocess.Popen[str]") -> None:
+def _wait_until_up(base: str, process: "subprocess.Popen[bytes]") -> None:
     until = time.monotonic() + 30
     while time.monotonic() < until and process.poll() is None:
         try:
