@@ -85,7 +85,8 @@ def claim(
         or_(Recording.lease_until_at.is_(None), Recording.lease_until_at <= now),
         Recording.clinic_id.in_(of_clinics) if of_clinics is not None else true(),
     )
-    ids = session.scalars(select(Recording.id).where(free).order_by(Recording.expires_at).limit(limit)).all()
+    # Whoever failed last comes last (R15), so that one clinic's trouble does not keep another's turn away.
+    ids = session.scalars(select(Recording.id).where(free).order_by(Recording.next_attempt_at).limit(limit)).all()
     if not ids:
         return []
     token = new_id()
@@ -101,7 +102,7 @@ def claim(
         .execution_options(synchronize_session=False)
     )
     ours = select(Recording).where(Recording.id.in_(ids), Recording.lease_token == token)
-    return [_claimed(row, token) for row in session.scalars(ours.order_by(Recording.expires_at))]
+    return [_claimed(row, token) for row in session.scalars(ours.order_by(Recording.next_attempt_at))]
 
 
 def forget_waiting(session: Session, now: datetime) -> None:

@@ -15,6 +15,9 @@ from callcenter.models import LedgerEntry, Recording
 from retention.due import Claimed, Why
 from retention.removal import NEVER_MADE, LeftAlone, Removed
 
+LEFT_ALONE_SECONDS = 0.1
+"""Not in this sweep any more; in the next one before those who failed."""
+
 
 def forget(session: Session, one: Claimed, why: Why, proof: Removed, now: datetime) -> bool:
     """Blank the row and write the ledger, together; nothing when another sweep took over and did it.
@@ -58,7 +61,7 @@ def postpone(session: Session, one: Claimed, error: CallcenterError, now: dateti
     log("retention").error("purge_failed", recording_id=one.recording_id, code=error.code, attempt=one.attempts)
     asked = error.retry_after_seconds if isinstance(error, CarrierUnavailable) else None
     tried = not isinstance(error, LeftAlone)
-    wait = backoff_seconds(one.attempts, at_least_seconds=asked) if tried else asked or 0.0
+    wait = backoff_seconds(one.attempts, at_least_seconds=asked) if tried else asked or LEFT_ALONE_SECONDS
     _update(
         session,
         one,

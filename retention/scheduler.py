@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC
+from datetime import UTC, timedelta
 from typing import Any
 
 from apscheduler.events import EVENT_SCHEDULER_STARTED
@@ -15,6 +15,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.blocking import BlockingScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from callcenter import clock
 from callcenter.errors import CallcenterError
@@ -71,6 +72,8 @@ SCHEDULE = (
 at its limit, reports, and goes on at the next tick, so that the heartbeat is never late because of work."""
 
 
+SILENT_INTERVALS = 3
+"""A leader that has not begun a job for so many of its intervals is not waited for."""
 STOP_SECONDS = 15
 """So long after SIGTERM the process may finish what it has in hand; a supervisor kills after 20 s or 30 s."""
 
@@ -122,14 +125,26 @@ def _end_by_force() -> None:
 def _run_job(
     job: Job, engine: Engine, store: RecordingStore, carrier: Carrier, leader: Leader, stopping: threading.Event
 ) -> None:
-    if stopping.is_set() or not leader.leads():
+    standing_in = not leader.leads()
+    if stopping.is_set() or (standing_in and not _leader_is_silent(job, engine)):
         return
     deadline = clock.monotonic_seconds() + job.limit_seconds
 
     def keep_going() -> bool:
-        return not stopping.is_set() and clock.monotonic_seconds() < deadline and leader.leads()
+        return not stopping.is_set() and clock.monotonic_seconds() < deadline and (standing_in or leader.leads())
 
     run_job(job, Parts(engine, store, carrier, keep_going))
+
+
+def _leader_is_silent(job: Job, engine: Engine) -> bool:
+    """Whether the process that leads has not even begun this job for a while: paused with its host, or stuck. Then
+    another one stands in for it. Two at a time are harmless (R5); none at all would break a promise (P29)."""
+    try:
+        started_at = jobs.last_started_at(engine, job.name)
+    except SQLAlchemyError:
+        return False
+    silent = timedelta(seconds=SILENT_INTERVALS * job.interval_seconds)
+    return started_at is not None and clock.now() - started_at > silent
 
 
 def run_job(job: Job, parts: Parts) -> None:

@@ -95,11 +95,14 @@ class Snapshot:
         """Replace the file as a whole: a reader sees the old one or the new one, whatever happens in between."""
         self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         part = self._file.with_name(f"{FILE_NAME}.{os.getpid()}.part")
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            json.dump({"numbers": {number: asdict(line) for number, line in lines.items()}}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(self._file)
+        try:
+            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+                json.dump({"numbers": {number: asdict(line) for number, line in lines.items()}}, file)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(self._file)
+        finally:
+            part.unlink(missing_ok=True)  # half of it, when the disk is full
 
 
 class Refresher:

@@ -118,7 +118,9 @@ class HealthMonitor:
 
     def __post_init__(self) -> None:
         self._database_look = _Look(lambda: self._ask_database(self.now()), {"database": NO_DATABASE})
-        self._store_look = _Look(self._ask_store, f"The store has not answered within {LOOK_SECONDS:.0f} s.")
+        self._store_look: _Look[str | None] = _Look(
+            self._ask_store, f"The store has not answered within {LOOK_SECONDS:.0f} s."
+        )
 
     def report(self) -> Report:
         """Run every check now (the store at most every 30 s). Takes a few seconds at most, whatever hangs."""

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from callcenter.db import transaction
+from callcenter.db import reading, transaction
 from callcenter.models import JobHeartbeat
 
 LONGEST_FAILURE = 200
@@ -19,6 +19,13 @@ def _row(session: Session, name: str, interval_seconds: int) -> JobHeartbeat:
         session.add(row)
     row.interval_seconds = interval_seconds
     return row
+
+
+def last_started_at(engine: Engine, name: str) -> datetime | None:
+    """When the job last began, in whatever process; None when it never has."""
+    with reading(engine) as session:
+        row = session.get(JobHeartbeat, name)
+        return row.last_started_at if row else None
 
 
 def beat(

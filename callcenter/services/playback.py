@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from callcenter import clock
 from callcenter.domain.permissions import Actor, ListeningSwitches, may_listen
 from callcenter.domain.recordings import Purpose, RecordingState
 from callcenter.domain.retention import is_audible
@@ -85,6 +87,16 @@ def _audible(recording: Recording, now: datetime) -> Audio:
     if recording.state in NOT_YET and now < recording.expires_at and not recording.purge_wanted:
         raise Conflict("The recording is not stored yet; try again in a minute.", code="not_stored_yet")
     raise Gone("The recording has expired, was deleted or was never made.")
+
+
+def latest_now(session: Session) -> datetime:
+    """This host's time, or the database's when that is later: a host whose clock was put back must not let anybody
+    hear what has expired (P28, F22)."""
+    host = clock.now()
+    if session.get_bind().dialect.name == "sqlite":
+        return host  # the same clock
+    database: datetime = session.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return max(host, database + clock.offset())
 
 
 def stream(

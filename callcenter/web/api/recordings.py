@@ -1,6 +1,7 @@
 """Recordings and their audio, streamed through the app so that none of it is heard after its expiry."""
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from itertools import chain
 
 from flask import Response, request
@@ -67,13 +68,14 @@ def get_audio(path: RecordingPath, query: AudioQuery) -> Response:
     if query.purpose is None:
         return problem(400, "purpose_required", f"Say why you listen: purpose={' | '.join(Purpose)}.")
     with transaction(parts().engine, wake=False) as session:
-        audio = playback.allow_listening(session, actor(), path.recording_id, query.purpose, now=clock.now())
-    return _send(audio, query.purpose)
+        now = playback.latest_now(session)
+        audio = playback.allow_listening(session, actor(), path.recording_id, query.purpose, now=now)
+    return _send(audio, query.purpose, behind=now - clock.now())
 
 
-def _send(audio: Audio, purpose: Purpose) -> Response:
+def _send(audio: Audio, purpose: Purpose, *, behind: timedelta) -> Response:
     start, end, partial = _asked_for(audio.size_bytes)
-    response = Response(_bytes(audio, purpose, start, end), 206 if partial else 200, mimetype="audio/wav")
+    response = Response(_bytes(audio, purpose, start, end, behind), 206 if partial else 200, mimetype="audio/wav")
     response.content_length = end - start + 1
     response.accept_ranges = "bytes"
     if partial:
@@ -82,17 +84,22 @@ def _send(audio: Audio, purpose: Purpose) -> Response:
     return response
 
 
-def _bytes(audio: Audio, purpose: Purpose, start: int, end: int) -> Iterator[bytes]:
-    """The stream, begun: a store that does not answer is an answer of its own and not a broken transfer."""
+def _bytes(audio: Audio, purpose: Purpose, start: int, end: int, behind: timedelta) -> Iterator[bytes]:
+    """The stream, begun: a store that does not answer is an answer of its own and not a broken transfer. ``behind`` is
+    how far this host's clock is behind the time that counts."""
     if request.method == "HEAD" or end < start:
         return iter(())
     engine, listener = parts().engine, actor()  # the stream outlives the request that knows them
 
     def ask_again() -> Audio:
         with reading(engine) as session:
-            return playback.still_allowed(session, listener, audio.recording_id, purpose, now=clock.now())
+            now = playback.latest_now(session)
+            return playback.still_allowed(session, listener, audio.recording_id, purpose, now=now)
 
-    stream = playback.stream(parts().store, audio, start, end, now=clock.now, ask_again=ask_again)
+    def now() -> datetime:
+        return clock.now() + behind
+
+    stream = playback.stream(parts().store, audio, start, end, now=now, ask_again=ask_again)
     first = next(stream, b"")
     return chain((first,), stream)
 
