@@ -28,21 +28,13 @@ SERVER_OPTIONS = {
     "statement_timeout": f"{STATEMENT_TIMEOUT_SECONDS}s",
     "lock_timeout": "5s",
     # Whoever vanishes in the middle of a transaction must not keep its rows locked for hours.
-    "idle_in_transaction_session_timeout": "15s",
+    "idle_in_transaction_session_timeout": "5s",
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
     "timezone": "UTC",
 }
 """What every PostgreSQL connection asks of the server."""
-DEAD_PEER = {
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
-}
-"""A server behind a pulled cable is given up on within about ten seconds, not after the quarter of an hour that TCP
-allows: until then its connections, and the threads that wait on them, are missing (F3)."""
 ANSWER_SECONDS = STATEMENT_TIMEOUT_SECONDS + 2
 """The server ends a statement by itself. One that says nothing for longer is frozen, or gone without a word: its
 connection is given up, so that whoever waits is free again and the pool connects anew (F3)."""
@@ -76,7 +68,6 @@ def _postgres_engine(url: URL, pool_size: int, pool_timeout_seconds: float) -> E
         connect_args={
             "connect_timeout": POOL_TIMEOUT_SECONDS,
             "options": " ".join(f"-c {name}={value}" for name, value in SERVER_OPTIONS.items()),
-            **DEAD_PEER,
             **VANISHED,
         },
     )
@@ -95,7 +86,9 @@ def _impatient_connection() -> "type[psycopg.Connection[Any]]":
     import psycopg
 
     class ImpatientConnection(psycopg.Connection[Any]):
-        """Never waits without end."""
+        """Never waits without end. ``patience_seconds`` may be raised for a statement that is known to take long."""
+
+        patience_seconds: float = ANSWER_SECONDS
 
         def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
             """As the driver's; whoever named a ``timeout`` deals with it."""
@@ -103,9 +96,9 @@ def _impatient_connection() -> "type[psycopg.Connection[Any]]":
                 return super().wait(gen, interval, timeout)
             since = monotonic_seconds()
             try:
-                return super().wait(gen, interval, ANSWER_SECONDS)
+                return super().wait(gen, interval, self.patience_seconds)
             except psycopg.OperationalError as error:
-                if monotonic_seconds() - since < ANSWER_SECONDS:
+                if monotonic_seconds() - since < self.patience_seconds:
                     raise
                 self.pgconn.finish()
                 raise psycopg.OperationalError("The database does not answer.") from error
@@ -198,5 +191,3 @@ def reading(engine: Engine) -> Iterator[Session]:
                 connection.exec_driver_sql("PRAGMA query_only=OFF")
         else:
             yield session
-
-

@@ -28,6 +28,8 @@ PAUSE_SECONDS = 1.0
 ATTEMPTS = 120
 """Two to three minutes: longer than any transaction of ours lives."""
 ONE_AT_A_TIME_SECONDS = 600
+LONGEST_STATEMENT_SECONDS = 86_400
+"""An index over a large table may take hours, and keeps nobody waiting (CONCURRENTLY)."""
 _LOCK_NOT_AVAILABLE = "55P03"
 
 
@@ -43,7 +45,7 @@ def upgrade(engine: Engine, revision: str = "head", *, versions: Sequence[Path] 
     this one goes on working. ``versions`` are further directories of migrations. Raises TableBusy after ``attempts``.
     """
     config = _config(versions)
-    with _alone(engine) as connection:
+    with alone(engine) as connection:
         if _is_newer(connection, config):
             log("database").warning("schema_is_newer")
             return
@@ -62,7 +64,7 @@ def upgrade(engine: Engine, revision: str = "head", *, versions: Sequence[Path] 
 
 def downgrade(engine: Engine, revision: str) -> None:
     """Take the schema back to ``revision`` (tests and emergencies)."""
-    with _alone(engine) as connection:
+    with alone(engine) as connection:
         _alembic(connection, _config(()), "downgrade", revision)
 
 
@@ -78,13 +80,14 @@ def is_up_to_date(engine: Engine) -> bool:
 
 
 @contextmanager
-def _alone(engine: Engine) -> Iterator[Connection]:
+def alone(engine: Engine) -> Iterator[Connection]:
     """A connection for migrations: nobody else migrates meanwhile, whatever takes long may, whoever waits for a lock
     does so briefly."""
     with writer_turn(engine), engine.connect() as connection:
         if engine.dialect.name != "postgresql":
             yield connection
             return
+        connection.connection.driver_connection.patience_seconds = LONGEST_STATEMENT_SECONDS  # type: ignore[union-attr]
         connection.execute(text(f"SET lock_timeout = '{ONE_AT_A_TIME_SECONDS}s'"))
         connection.execute(text("SET statement_timeout = 0"))
         connection.execute(text(f"SELECT pg_advisory_lock({ADVISORY_LOCK})"))

@@ -3,7 +3,6 @@ of either kind, people who are signed in, and a caller's telephone."""
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -28,7 +27,7 @@ from callcenter.domain.recordings import LIVE_RECORDING_STATES, RecordingState
 from callcenter.models import Call, Receptionist, Recording, User
 from callcenter.services.access import create_api_key
 from tests.cast import Cast, create_cast
-from tests.e2e.processes import below, command_line, listens
+from tests.e2e.processes import below, command_line, free_port, listens
 from tests.factories import create_receptionist
 
 SPEED = 4.0
@@ -41,14 +40,6 @@ VOICE = {
     "short_abandon_seconds": 1,
 }
 ANSWERS = {"registered": True, "action": "answer", "answer_after_seconds": 2}
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass
@@ -259,7 +250,13 @@ class Rig:
 
 @contextmanager
 def installation(
-    directory: Path, database_url: str, *, extra_receptionists: int = 0, speed: float = SPEED, **voice: Any
+    directory: Path,
+    database_url: str,
+    *,
+    extra_receptionists: int = 0,
+    speed: float = SPEED,
+    kind: Callable[..., Rig] = Rig,
+    **voice: Any,
 ) -> Iterator[Rig]:
     """Processes on a migrated database, with rosie and robin at work; everything ends with the block."""
     (directory / "twilio_config.yaml").write_text(yaml.safe_dump(VOICE | voice))
@@ -271,7 +268,7 @@ def installation(
         key = create_api_key(
             session, name="tests", role=Role.SUPERVISOR, clinics=[cast.hill.clinic], user=None, now=clock.now()
         )
-    rig = Rig(directory, database_url, engine, cast, key.secret, speed)
+    rig = kind(directory, database_url, engine, cast, key.secret, speed)
     at_home = threading.Event()
     softphones = threading.Thread(target=_beat, args=(rig, at_home), daemon=True)
     softphones.start()

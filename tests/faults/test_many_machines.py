@@ -1,0 +1,62 @@
+"""Outgrowing one machine: many processes on PostgreSQL and a bucket. One at a time is killed or cut off while calls
+run, and no call is lost."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.databases import PostgresTemplate
+from tests.faults.cluster import COMMANDS, Cluster, cluster
+from tests.faults.hosts import one_machine
+from tests.faults.stream import judge, ringing
+from tests.faults.wires import Cut
+
+pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.campaign, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def machines(postgres_template: PostgresTemplate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Two hosts with a door, a web, a worker and a retention process each."""
+    with postgres_template.copy() as url, cluster(tmp_path_factory.mktemp("cluster"), url, one_machine(2)) as made:
+        yield made
+
+
+def test_killing_one_process_of_each_kind_while_calls_run_loses_no_call(
+    machines: Cluster, figures: Callable[..., None]
+) -> None:
+    with ringing(machines) as stream:
+        stream.until_served(2)
+        for kind in COMMANDS:
+            node = machines.nodes[f"{kind}-1"]
+            machines.kill(node)
+            stream.until_served(2)
+            machines.begin(node)
+            machines.until_ready(node)
+    outcomes = judge(stream)
+    assert outcomes["forwarded"] + outcomes["forwarded, not in the log"] == 0
+    figures(calls=len(stream.sids), lost=0, killed=len(COMMANDS), **outcomes)
+
+
+CUTS: tuple[tuple[str, str, Cut], ...] = (
+    ("worker-1", "database", "silence"),
+    ("worker-2", "carrier", "reset"),
+    ("worker-1", "store", "silence"),
+    ("webhooks-1", "database", "silence"),
+    ("web-1", "database", "reset"),
+    ("retention-1", "database", "silence"),
+)
+
+
+def test_cutting_one_process_off_from_database_store_or_carrier_loses_no_call(
+    machines: Cluster, figures: Callable[..., None]
+) -> None:
+    with ringing(machines) as stream:
+        stream.until_served(1)
+        for number, (name, part, how) in enumerate(CUTS):
+            began = time.monotonic()
+            with machines.cut_off(machines.nodes[name], part, how, forgotten=number % 2 == 1):
+                stream.until_served(2)
+            print(name, part, how, round(time.monotonic() - began, 1))
+    outcomes = judge(stream)
+    figures(calls=len(stream.sids), lost=0, cut=len(CUTS), **outcomes)
