@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from flask import Blueprint, Flask, Response, request
+from prometheus_client import Counter
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
@@ -18,6 +19,10 @@ LAST_RESORT = (
     "<Say>We are sorry, we cannot take your call right now.</Say><Hangup /></Response>"
 )
 """For the case that even writing an apology fails."""
+
+WITHOUT_DATABASE = Counter(
+    "callcenter_webhook_without_database", "Requests to the door that were answered without the database."
+)
 
 
 def document(twiml: str) -> Response:
@@ -85,6 +90,7 @@ def _refused(error: Exception) -> Response | None:
 
 def _note(error: Exception) -> None:
     if isinstance(error, DatabaseAway | SQLAlchemyError):
+        WITHOUT_DATABASE.inc()
         log("webhooks").error("database_away", route=request.endpoint)
     elif isinstance(error, BadInput | NotFound):
         REFUSALS.labels(error.code).inc()

@@ -10,7 +10,7 @@ from webhooks.door import the_door
 
 LARGEST_BODY = 64 * 1024
 FORM = "application/x-www-form-urlencoded"
-OPEN_ENDPOINTS = frozenset({"media.media", "probes.healthz", "probes.readyz"})
+OPEN_ENDPOINTS = frozenset({"media.media", "probes.healthz", "probes.readyz", "probes.metrics"})
 REFUSALS = Counter(
     "callcenter_webhook_refusals", "Requests to the door that were refused, by reason; signatures are worth an alert.",
     ["reason"],

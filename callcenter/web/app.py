@@ -9,6 +9,7 @@ from werkzeug.routing import BaseConverter
 
 from callcenter.config import Settings
 from callcenter.ports import RecordingStore
+from callcenter.services.alert_figures import watch_pool
 from callcenter.services.health import HealthMonitor
 from callcenter.web import errors, guard, metrics
 from callcenter.web.api import bookings, call_actions, calls, clinics, diary, health, receptionists, recordings, stats
@@ -40,14 +41,16 @@ def create_app(settings: Settings, engine: Engine, store: RecordingStore) -> Fla
         TRUSTED_HOSTS=_trusted_hosts(settings),
         PROPAGATE_EXCEPTIONS=False,
     )
+    health_monitor = HealthMonitor(engine, store, settings.state_dir)
     app.extensions[EXTENSION] = Parts(
         settings,
         engine,
         store,
-        HealthMonitor(engine, store, settings.state_dir),
-        metrics.registry_for(engine),
+        health_monitor,
+        metrics.registry_for(engine, health_monitor),
         lambda: dict(app.api_doc),
     )
+    watch_pool("web", engine)
     app.url_map.converters["opaque"] = OpaqueConverter
     app.url_map.strict_slashes = False
     errors.register(app)

@@ -10,6 +10,8 @@ from sqlalchemy import Engine
 
 from callcenter import clock
 from callcenter.db import reading
+from callcenter.services.alert_figures import AlertFigures, alert_figures
+from callcenter.services.health import HealthMonitor, Status
 from callcenter.services.reports import InstallationFigures, installation_figures
 
 REMEMBERED_SECONDS = 5.0
@@ -22,12 +24,13 @@ class InstallationCollector(Collector):
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._lock = threading.Lock()
-        self._figures = InstallationFigures()
+        self._figures, self._alerts = InstallationFigures(), AlertFigures()
         self._read_at: float | None = None
 
     def collect(self) -> Iterator[Metric]:
         """The gauges as they were at most five seconds ago."""
-        figures = self._read()
+        figures, alerts = self._read()
+        yield from _for_alerts(alerts)
         yield _by_label(
             "callcenter_calls", "Live calls, and calls ended in the last day.", "state", figures.calls_by_state
         )
@@ -47,13 +50,60 @@ class InstallationCollector(Collector):
         )
         yield _by_label("callcenter_job_lag_seconds", "Time beyond a job's interval.", "job", figures.job_lag_seconds)
 
-    def _read(self) -> InstallationFigures:
+    def _read(self) -> tuple[InstallationFigures, AlertFigures]:
         with self._lock:
             if self._read_at is None or clock.monotonic_seconds() - self._read_at >= REMEMBERED_SECONDS:
                 with reading(self._engine) as session:
-                    self._figures = installation_figures(session, now=clock.now())
+                    now = clock.now()
+                    self._figures = installation_figures(session, now=now)
+                    self._alerts = alert_figures(session, now=now)
                 self._read_at = clock.monotonic_seconds()
-            return self._figures
+            return self._figures, self._alerts
+
+
+class HealthCollector(Collector):
+    """The health checks as numbers, so that whatever is red on the health page can wake somebody."""
+
+    def __init__(self, health: HealthMonitor) -> None:
+        self._health = health
+
+    def collect(self) -> Iterator[Metric]:
+        """0 ok, 1 degraded, 2 failing, by check."""
+        checks = self._health.report().checks
+        levels = {name: list(Status).index(check.status) for name, check in checks.items()}
+        yield _by_label("callcenter_health", "Health checks: 0 ok, 1 degraded, 2 failing.", "check", levels)
+
+
+def _for_alerts(figures: AlertFigures) -> Iterator[Metric]:
+    yield _by_label(
+        "callcenter_recent_outcomes", "Calls that ended in the last 15 minutes.", "outcome", figures.outcomes
+    )
+    yield _by_label(
+        "callcenter_recent_unanswered_offers",
+        "Rings of the last 15 minutes that led to nothing.",
+        "reason",
+        figures.offers_unanswered,
+    )
+    yield _gauge(
+        "callcenter_recent_failed_commands",
+        "Requests to the carrier given up in the last 15 minutes.",
+        figures.commands_failed,
+    )
+    yield _gauge(
+        "callcenter_oldest_command_seconds",
+        "How long ago the most overdue request to the carrier was due.",
+        figures.oldest_command_seconds,
+    )
+    yield _gauge(
+        "callcenter_oldest_uncopied_recording_seconds",
+        "How long ago the oldest recording ended that is not stored yet.",
+        figures.oldest_uncopied_recording_seconds,
+    )
+    yield _gauge(
+        "callcenter_clock_difference_seconds",
+        "Difference between the clocks of this host and of the database.",
+        figures.clock_difference_seconds,
+    )
 
 
 def page(registry: CollectorRegistry) -> bytes:
@@ -61,10 +111,11 @@ def page(registry: CollectorRegistry) -> bytes:
     return generate_latest(registry) + generate_latest(REGISTRY)
 
 
-def registry_for(engine: Engine) -> CollectorRegistry:
-    """A registry that reads this database; reads nothing before the first scrape."""
+def registry_for(engine: Engine, health: HealthMonitor) -> CollectorRegistry:
+    """A registry that reads this database and these checks; reads nothing before the first scrape."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(InstallationCollector(engine))
+    registry.register(HealthCollector(health))
     return registry
 
 

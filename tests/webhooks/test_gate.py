@@ -77,7 +77,7 @@ def test_every_address_refuses_whoever_does_not_sign(door: Carrier) -> None:
 
 
 def test_only_fixed_audio_and_probes_are_open() -> None:
-    assert sorted(OPEN_ENDPOINTS) == ["media.media", "probes.healthz", "probes.readyz"]
+    assert sorted(OPEN_ENDPOINTS) == ["media.media", "probes.healthz", "probes.metrics", "probes.readyz"]
 
 
 def test_no_answer_sets_a_cookie(door: Carrier) -> None:
