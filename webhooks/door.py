@@ -2,8 +2,9 @@
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypedDict, TypeVar, cast
@@ -19,8 +20,11 @@ from callcenter.carrier.twiml import CallPlace, TwimlWriter
 from callcenter.config import Settings, VoiceSettings
 from callcenter.crash_points import crash_point
 from callcenter.db import reading, transaction
+from callcenter.domain.events import IncomingCall
 from callcenter.errors import CallcenterError, NotFound
+from callcenter.services import calls
 from webhooks.snapshot import Refresher, Snapshot
+from webhooks.together import Together
 
 ANSWER_WITHIN_SECONDS = 1.5
 """A caller hears nothing while we think: with the database away the answer is out in less than 2 s (F1)."""
@@ -57,6 +61,11 @@ class Door:
         default_factory=lambda: ThreadPoolExecutor(DATABASE_THREADS, thread_name_prefix="door-database")
     )
 
+    def __post_init__(self) -> None:
+        # SQLite has one writer at a time; elsewhere one transaction is prepared while another is being committed.
+        at_once = 1 if self.engine.dialect.name == "sqlite" else 2
+        self._arrivals = Together(self._threads, self._receive, at_once=at_once)
+
     def transact(self, work: Callable[[Session], Answer]) -> Answer:
         """Run ``work`` in one writing transaction and return its result.
 
@@ -64,7 +73,16 @@ class Door:
         ANSWER_WITHIN_SECONDS, and whatever ``work`` raises.
         """
         too_late = threading.Event()
-        return self._in_time(lambda: self._attempt(work, too_late), too_late)
+        return self._in_time(lambda: self._attempt(work, too_late.is_set), too_late)
+
+    def receive(self, call: IncomingCall) -> calls.Received | None:
+        """A caller has rung: what to do, once the call is in the log; None for a number that belongs to no clinic.
+        Callers who ring at the same moment share a transaction. Raises DatabaseAway as ``transact`` does."""
+        with _database_trouble():
+            return self._arrivals.ask(call, within_seconds=ANSWER_WITHIN_SECONDS)
+
+    def _receive(self, arrived: Sequence[IncomingCall], too_late: Callable[[], bool]) -> list[calls.Received | None]:
+        return self._attempt(lambda session: calls.receive_calls(session, arrived, **self.common()), too_late)
 
     def common(self) -> Common:
         """Voice settings and the time."""
@@ -89,31 +107,40 @@ class Door:
 
     def _in_time(self, work: Callable[[], Answer], too_late: threading.Event) -> Answer:
         future: Future[Answer] = self._threads.submit(work)
-        try:
-            return future.result(timeout=ANSWER_WITHIN_SECONDS)
-        except TimeoutError as error:
-            too_late.set()
-            future.cancel()
-            raise DatabaseAway("The database did not answer in time.") from error
-        except SQLAlchemyError as error:
-            raise DatabaseAway("The database could not be used.") from error
+        with _database_trouble():
+            try:
+                return future.result(timeout=ANSWER_WITHIN_SECONDS)
+            except TimeoutError:
+                too_late.set()
+                future.cancel()
+                raise
 
-    def _attempt(self, work: Callable[[Session], Answer], too_late: threading.Event) -> Answer:
+    def _attempt(self, work: Callable[[Session], Answer], too_late: Callable[[], bool]) -> Answer:
         try:
             return self._once(work, too_late)
         except (IntegrityError, OperationalError):
-            if too_late.is_set():
+            if too_late():
                 raise
             return self._once(work, too_late)
 
-    def _once(self, work: Callable[[Session], Answer], too_late: threading.Event) -> Answer:
+    def _once(self, work: Callable[[Session], Answer], too_late: Callable[[], bool]) -> Answer:
         with transaction(self.engine) as session:
             answer = work(session)
-            if too_late.is_set():
+            if too_late():
                 # The caller has been given another answer; what we were about to write is not true any more.
                 raise DatabaseAway("The answer was given without the database.")
         crash_point("door.committed")
         return answer
+
+
+@contextmanager
+def _database_trouble() -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as error:
+        raise DatabaseAway("The database did not answer in time.") from error
+    except SQLAlchemyError as error:
+        raise DatabaseAway("The database could not be used.") from error
 
 
 def the_door() -> Door:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from flask import Blueprint, Response
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from callcenter.carrier import callbacks, urls
@@ -11,7 +10,6 @@ from callcenter.carrier.callbacks import QueueEnd
 from callcenter.carrier.twiml import CallPlace
 from callcenter.crash_points import crash_point
 from callcenter.domain.steps import SayAndHangUp, Step
-from callcenter.errors import NotFound
 from callcenter.logs import log
 from callcenter.models import Call
 from callcenter.services import calls
@@ -27,21 +25,15 @@ answer_callers(blueprint)
 def incoming() -> Response:
     """A caller has dialled a clinic's number. Nobody's number: one sentence, and the end."""
     door, call = the_door(), callbacks.parse_incoming(the_fields())
-
-    def receive(session: Session) -> tuple[Step, CallPlace | None]:
-        step = calls.receive_call(session, call, **door.common())
-        row = session.scalar(select(Call).where(Call.carrier_call_sid == call.carrier_call_sid))
-        return step, CallPlace(row.id, row.turn) if row else None
-
-    try:
-        step, place = door.transact(receive)
-    except NotFound:
+    received = door.receive(call)
+    if received is None:
         log("webhooks").warning("unknown_number")
         return document(door.twiml.write(SayAndHangUp((door.settings.voice.prompt("unknown_number"),))))
     crash_point("incoming.committed")
     if door.snapshot.is_older_than(STALE_AFTER_SECONDS):
         door.refresher.wake()
-    return document(door.twiml.write(step, place, own_number=call.to_number))
+    place = CallPlace(received.call_id, received.turn) if received.call_id else None
+    return document(door.twiml.write(received.step, place, own_number=call.to_number))
 
 
 @blueprint.post(urls.FALLBACK)

@@ -4,15 +4,15 @@ Every function answers a Step for the state as it is now, so a late, repeated or
 sensible answer (design §2). Requests of an older turn never change state.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from callcenter.config import VoiceSettings
 from callcenter.db import wake_workers
-from callcenter.domain.calls import CallState, LegRole, LegState
+from callcenter.domain.calls import CallState
 from callcenter.domain.events import IncomingCall
 from callcenter.domain.recordings import RecordingKind, RecordingState
 from callcenter.domain.steps import (
@@ -28,74 +28,57 @@ from callcenter.domain.steps import (
     Wait,
 )
 from callcenter.errors import NotFound
-from callcenter.models import Call, CallLeg, Clinic, ClinicNumber, Offer
-from callcenter.services import callers, clinics, lifecycle, queueing, recordings, replays, waiting
+from callcenter.models import Call, Clinic, Offer
+from callcenter.services import arrivals, lifecycle, queueing, recordings, replays, waiting
 from callcenter.services.call_rows import locked, locked_by_sid
 from callcenter.services.carrier_events import note_event
 
-NOT_YET_QUEUED_CHECK_SECONDS = 90
 REFUSE_KEY = "9"
 CONSENT_KEY = "1"
 
 
+@dataclass(frozen=True)
+class Received:
+    """What a caller who has just rung should do; ``call_id`` is None where there is nothing to come back to."""
+
+    step: Step
+    call_id: str | None = None
+    turn: int = 1
+
+
+def receive_calls(
+    session: Session, arrived: Sequence[IncomingCall], *, voice: VoiceSettings, now: datetime
+) -> list[Received | None]:
+    """Callers have rung our numbers. Inserts each call once; a repeat gets the step that fits its state. In the order
+    of ``arrived``; None for a number that belongs to no clinic."""
+    owners = arrivals.clinics_by_number(session, {call.to_number for call in arrived})
+    replayed = replays.seen_among(session, [call.carrier_call_sid for call in arrived], now=now)
+    fresh = [
+        (call, owners[call.to_number])
+        for call in arrived
+        if call.to_number in owners and call.carrier_call_sid not in replayed
+    ]
+    new = arrivals.insert_calls(session, fresh, now=now)
+
+    def receive(incoming: IncomingCall) -> Received | None:
+        call = new.get(incoming.carrier_call_sid)
+        if call is not None and not call.clinic_was_closed:
+            clinic = owners[incoming.to_number]
+            return Received(Greet(_greeting(clinic, call.recording_wanted, voice), clinic.id), call.call_id)
+        row = locked_by_sid(session, incoming.carrier_call_sid)
+        if row is not None:
+            return Received(_step(session, row, voice=voice, now=now), row.id, row.turn)
+        return Received(SayAndHangUp()) if incoming.carrier_call_sid in replayed else None
+
+    return [receive(call) for call in arrived]
+
+
 def receive_call(session: Session, incoming: IncomingCall, *, voice: VoiceSettings, now: datetime) -> Step:
-    """A caller has rung one of our numbers. Inserts the call once; a repeat gets the step that fits its state.
-
-    Raises NotFound when the dialled number belongs to no clinic.
-    """
-    call = locked_by_sid(session, incoming.carrier_call_sid)
-    if call is None:
-        if replays.seen(session, incoming.carrier_call_sid, now=now):
-            return SayAndHangUp()
-        call = _insert(session, incoming, voice=voice, now=now)
-    return _step(session, call, voice=voice, now=now)
-
-
-def _insert(session: Session, incoming: IncomingCall, *, voice: VoiceSettings, now: datetime) -> Call:
-    clinic = session.scalar(
-        select(Clinic)
-        .join(ClinicNumber, ClinicNumber.clinic_id == Clinic.id)
-        .where(ClinicNumber.number == incoming.to_number)
-    )
-    if clinic is None:
+    """One caller. Raises NotFound when the dialled number belongs to no clinic."""
+    (received,) = receive_calls(session, [incoming], voice=voice, now=now)
+    if received is None:
         raise NotFound("No clinic has this number.")
-    matched = callers.match_caller(session, clinic.id, incoming.from_number)
-    call = Call(
-        clinic_id=clinic.id,
-        carrier_call_sid=incoming.carrier_call_sid,
-        from_number=incoming.from_number,
-        to_number=incoming.to_number,
-        caller_id=matched[0].id if len(matched) == 1 else None,
-        clinic_was_closed=not clinics.clinic_is_open(session, clinic, now),
-        recording_wanted=clinic.recording_enabled,
-        started_at=now,
-        check_at=now + timedelta(seconds=NOT_YET_QUEUED_CHECK_SECONDS),
-        expires_at=now + timedelta(days=clinic.call_log_days),
-    )
-    try:
-        with session.begin_nested():
-            session.add(call)
-            session.flush()
-            session.add(
-                CallLeg(
-                    clinic_id=clinic.id,
-                    call_id=call.id,
-                    turn=1,
-                    role=LegRole.CALLER,
-                    state=LegState.IN_PROGRESS,
-                    carrier_call_sid=incoming.carrier_call_sid,
-                    started_at=now,
-                    answered_at=now,
-                )
-            )
-            note_event(session, call, 1, f"incoming:{incoming.carrier_call_sid}", "incoming", {}, None, now)
-    except IntegrityError:
-        # The same request came twice at once; the other one has inserted the row.
-        present = locked_by_sid(session, incoming.carrier_call_sid)
-        if present is None:
-            raise
-        return present
-    return call
+    return received.step
 
 
 def next_step(session: Session, call_id: str, turn: int, *, voice: VoiceSettings, now: datetime) -> Step:
@@ -114,7 +97,8 @@ def _step(session: Session, call: Call, *, voice: VoiceSettings, now: datetime) 
     if call.state == CallState.RINGING and call.clinic_was_closed:
         lifecycle.to_message(session, call, now=now)
     if call.state == CallState.RINGING:
-        return Greet(_greeting(session, call, voice), call.clinic_id)
+        clinic = session.get_one(Clinic, call.clinic_id)
+        return Greet(_greeting(clinic, recordings.wanted(call), voice), call.clinic_id)
     if call.state == CallState.QUEUED and call.accepted_offer_id is None:
         lost = (voice.prompt("connection_lost"),) if call.turn > 1 and call.connected_at else ()
         return Greet(lost, call.clinic_id)
@@ -130,10 +114,9 @@ def conference_name(call: Call) -> str:
     return f"{call.id}-{call.turn}"
 
 
-def _greeting(session: Session, call: Call, voice: VoiceSettings) -> tuple[str, ...]:
-    clinic = session.get_one(Clinic, call.clinic_id)
+def _greeting(clinic: Clinic, recorded: bool, voice: VoiceSettings) -> tuple[str, ...]:
     greeting = clinic.greeting or voice.prompt("greeting").format(clinic=clinic.name)
-    return (greeting, voice.prompt("recording_notice")) if recordings.wanted(call) else (greeting,)
+    return (greeting, voice.prompt("recording_notice")) if recorded else (greeting,)
 
 
 def _recording_to_start(session: Session, call: Call) -> str | None:
