@@ -178,7 +178,7 @@ def bind_leg(session: Session, offer: Offer, carrier_call_sid: str) -> CallLeg |
     if known is not None:
         return known if known.offer_id == offer.id else None
     for leg in legs_of_offer(session, offer.id):
-        if leg.carrier_call_sid is None:
+        if leg.carrier_call_sid is None and leg.ended_at is None:
             leg.carrier_call_sid = carrier_call_sid
             return leg
     surplus = CallLeg(
