@@ -81,6 +81,8 @@ class WholeRequestWorker(ThreadWorker):  # type: ignore[misc] # the library brin
     def handle_request(self, req: Any, conn: Any) -> Any:
         """Answer one request (on a thread); a client that does not take the answer is given up on."""
         conn.sock.settimeout(SEND_SECONDS)
+        if any(name == "TRANSFER-ENCODING" for name, _ in req.headers):
+            req.force_close()  # it is refused; what comes after it is not worth an opinion on where that begins
         return super().handle_request(req, conn)
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
