@@ -206,7 +206,8 @@ def _wait_texts(session: Session, call: Call, *, voice: VoiceSettings, now: date
 def key_pressed(session: Session, call_id: str, turn: int, digits: str, *, voice: VoiceSettings, now: datetime) -> Step:
     """A waiting caller pressed a key: 9 refuses recording, anything else is ignored."""
     call = _asking(session, call_id, now)
-    refuses = digits == REFUSE_KEY and call.state != CallState.ENDED
+    # Who has agreed to leave a message since then has taken this no back; the same key comes again late (F19, F21).
+    refuses = digits == REFUSE_KEY and call.state != CallState.ENDED and call.message_consent_at is None
     if refuses:  # in every state: the key may cross with the answer, and a no is a no (P32)
         note_event(session, call, turn, f"refused:{call.id}", "refused-by-key", {}, None, now)
         recordings.refuse(session, call.id, "caller", now=now)

@@ -42,6 +42,8 @@ COMMON = {"AccountSid": ACCOUNT, "ApiVersion": "2010-04-01", "CallSid": CALLER, 
 RINGS = COMMON | {"From": "+447700900123", "To": NUMBER, "Caller": "+447700900123", "CallStatus": "ringing"}
 ENDED = COMMON | {"CallStatus": "completed", "CallDuration": "75", "SequenceNumber": "12", "To": NUMBER}
 QUEUE = {"QueueSid": "QU" + "1" * 32, "QueuePosition": "1", "QueueTime": "12"}
+WORDS = {"CallStatus", "RecordingStatus", "StatusCallbackEvent", "QueueResult"}
+KNOWN_WORDS = {"ringing", "in-progress", "completed", "absent", "participant-join"}
 REFUSALS = range(400, 500)
 
 
@@ -157,13 +159,15 @@ def what_is_there(engine: Engine) -> dict[str, Any]:
 
 
 def read(one: Request) -> dict[str, str] | None:
-    """The parameters that we would use, numbers only where they are numbers; None when we would use nothing."""
+    """The parameters that we would use, numbers only where they are numbers and words only where they are known; None
+    when we would use nothing."""
     try:
         fields = dict(callbacks.read(one.sent_pairs, ACCOUNT))
     except (BadInput, Forbidden):
         return None
     usable = {"From": caller_number(fields.get("From")), "To": callbacks.dialled_number(fields)}
-    return {name: value for name, value in (fields | usable).items() if value is not None}
+    unknown = {name: None for name in WORDS & fields.keys() if fields[name] not in KNOWN_WORDS}
+    return {name: value for name, value in (fields | usable | unknown).items() if value is not None}
 
 
 def test_the_genuine_requests_are_answered(door: Watched) -> None:
