@@ -28,8 +28,9 @@ CONTROL = "/webhooks/voice/"
 
 
 @pytest.fixture
-def tape(engine: Engine, tmp_path: Path) -> Iterator[Tape]:
+def tape(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tape]:
     """A door with a clinic and two receptionists behind it, and somebody who overhears what the carrier says."""
+    monkeypatch.setattr("webhooks.door.ANSWER_WITHIN_SECONDS", 60.0)  # a slow machine is not what is tried here
     with transaction(engine) as session:
         clinic = create_clinic(session, number=NUMBER, name="Oak Lane", fallback_number="+441632960999")
         for _ in range(2):
@@ -59,8 +60,7 @@ def sent_again(tape: Tape, engine: Engine, state: str, number: int, of: int) -> 
     """Replay what was overheard so far, every ``of``-th request of it; answers how many were sent."""
     before, sent = what_is_known(engine), 0
     for taken in tape.taken[number % of :: of]:
-        while (answer := tape.replay(taken)).status_code == 503:
-            pass  # the database was slow: it is said again until it is heard
+        answer = tape.replay(taken)
         sent += 1
         if taken[0].startswith(CONTROL) and taken[0] != urls.STATUS:
             twiml(answer)
@@ -100,8 +100,7 @@ def test_a_call_that_was_forgotten_does_not_come_back(tape: Tape, engine: Engine
     clock.set_offset(timedelta(days=401).total_seconds())
     forgotten = what_is_known(engine)
     for taken in tape.taken:
-        while (answer := tape.replay(taken)).status_code == 503:
-            pass
+        answer = tape.replay(taken)
         if taken[0].startswith(CONTROL) and taken[0] != urls.STATUS:
             twiml(answer)
     # Its first request made a call of it again, until the news of its end showed how old it is.
