@@ -18,6 +18,7 @@ POINTS = {
     "incoming.committed": "A new call is in the database; the caller has not been greeted.",
     # the worker: commands
     "worker.asked": "Every live call is to be asked about soon; nobody has been asked.",
+    "worker.took_over": "What a dead worker had under way is free; that it died is not forgotten.",
     "worker.renewed": "The leases of what is under way are renewed; that is still under way.",
     "worker.tidied": "Commands that were given up are revived and old ones forgotten; nothing else.",
     "dispatch.offered": "A call is offered and her ringing ordered; nobody has been rung.",

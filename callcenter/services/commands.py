@@ -117,6 +117,17 @@ def renew(session: Session, holder: str, *, now: datetime) -> None:
     )
 
 
+def release(session: Session, holder: str) -> None:
+    """The worker is known to be dead: what it had under way is free. What it sent last may still be on its way, as
+    after any lease that runs out: every handler looks before it does something again."""
+    session.execute(
+        update(CarrierCommand)
+        .where(CarrierCommand.lease_holder == holder, CarrierCommand.state == CommandState.PENDING)
+        .values(lease_until_at=None, lease_holder=None)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def finish(session: Session, command: CarrierCommand, *, now: datetime, failure: str | None = None) -> None:
     """The command has been carried out, or (``failure``: a short code) given up."""
     state = CommandState.FAILED if failure else CommandState.DONE

@@ -3,6 +3,7 @@
 Any number may run. All work is found in the database and claimed there; nothing in memory matters.
 
 - ``loop``      the process: wakes, ticks, hands commands to threads
+- ``lifeline``  knowing at once that another worker has died
 - ``wake``      sleeping until the database has changed
 - ``tick``      deadlines and dispatch: what is due now
 - ``execute``   claims one command, runs its handler, records the result

@@ -15,6 +15,7 @@ from callcenter.models import new_id
 from callcenter.ports import Carrier, RecordingStore
 from callcenter.services import commands, ingest, jobs
 from callcenter.worker.execute import execute
+from callcenter.worker.lifeline import Lifeline
 from callcenter.worker.tick import ask_about_all, tick, tidy
 from callcenter.worker.wake import POLL_SECONDS, waker_for
 
@@ -22,6 +23,7 @@ COMMAND_THREADS = 8
 COPY_THREADS = 2
 HEARTBEAT_SECONDS = 10
 RENEW_SECONDS = 5
+TAKE_OVER_SECONDS = 1
 TIDY_SECONDS = 60
 
 
@@ -47,6 +49,7 @@ class Worker:
         self._store = store
         self._stop = threading.Event()
         self._holder = new_id()
+        self._lifeline: Lifeline | None = None
         self._busy: set[str] = set()
         self._busy_guard = threading.Lock()
 
@@ -59,9 +62,11 @@ class Worker:
         copiers = [threading.Thread(target=self._copy, name=f"copy-{n}", daemon=True) for n in range(COPY_THREADS)]
         for copier in copiers:
             copier.start()
+        self._lifeline = self._new_lifeline()
         waker = waker_for(self._engine)
         asked = False
         upkeep = (
+            _Every(TAKE_OVER_SECONDS, self._take_over),
             _Every(RENEW_SECONDS, self._renew),
             _Every(HEARTBEAT_SECONDS, self._beat),
             _Every(TIDY_SECONDS, lambda: tidy(self._engine)),
@@ -82,6 +87,25 @@ class Worker:
                     self._stop.wait(1)
                 waker.wait(self._stop)
         waker.close()
+        if self._lifeline is not None:
+            self._lifeline.close()
+
+    def _new_lifeline(self) -> Lifeline | None:
+        try:
+            return Lifeline(self._settings.state_dir / "workers", self._holder)
+        except OSError as error:
+            log("worker").warning("no_lifeline", error=type(error).__name__)  # the leases will do
+            return None
+
+    def _take_over(self) -> None:
+        """What a dead worker of this machine had under way need not wait for its lease to run out."""
+        if self._lifeline is None:
+            return
+        for holder in self._lifeline.dead():
+            with transaction(self._engine) as session:
+                commands.release(session, holder)
+            crash_point("worker.took_over")
+            self._lifeline.forget(holder)
 
     def _renew(self) -> None:
         with self._busy_guard:
