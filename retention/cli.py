@@ -22,6 +22,7 @@ from callcenter.models import LegalHold
 from callcenter.services import retention_requests
 from retention.call_log import LogResult, blank_calls, remove_expired_rows
 from retention.purge import SweepResult, sweep
+from retention.reconcile.command import reconcile_command
 from retention.trusted_time import trusted_now
 
 ACTOR = "command-line"
@@ -107,7 +108,7 @@ def run_command(json_output: bool) -> None:
     settings = wiring.load_settings()
     store = wiring.checked_recording_store(settings)
     with _engine() as engine:
-        run(engine, store, wiring.carrier(settings))
+        run(engine, store, wiring.carrier(settings), voice=settings.voice)
     emit({"stopped": True}, json_output, ["Stopped."])
 
 
@@ -172,7 +173,7 @@ def list_command(with_released: bool, json_output: bool) -> None:
     emit(holds, json_output, lines or ["There are no holds."])
 
 
-commands: list[click.Command] = [retention, hold]
+commands: list[click.Command] = [retention, hold, reconcile_command]
 
 
 def _show_progress(result: SweepResult) -> None:

@@ -6,8 +6,9 @@ The timetable is data. Every job writes a heartbeat, has a time limit, and runs 
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, timedelta
+from functools import partial
 from typing import Any
 
 from apscheduler.events import EVENT_SCHEDULER_STARTED
@@ -18,6 +19,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from callcenter import clock
+from callcenter.config import VoiceSettings
 from callcenter.errors import CallcenterError
 from callcenter.logs import log
 from callcenter.ports import Carrier, RecordingStore
@@ -26,6 +28,8 @@ from callcenter.signals import on_stop
 from retention.call_log import blank_calls, remove_expired_rows
 from retention.leader import Leader, leader_of
 from retention.purge import sweep
+from retention.reconcile.run import reconcile
+from retention.reconcile.work import Wishes
 from retention.trusted_time import trusted_now
 
 Counts = dict[str, Any]
@@ -39,11 +43,13 @@ class Parts:
     store: RecordingStore
     carrier: Carrier
     keep_going: Callable[[], bool]
+    voice: VoiceSettings = field(default_factory=VoiceSettings)
 
 
 @dataclass(frozen=True)
 class Job:
-    """One line of the timetable. ``work`` answers with counts; a true ``failed`` or ``braked`` is no success (R13)."""
+    """One line of the timetable. ``work`` answers with counts; a true ``failed``, ``braked`` or ``remaining`` is no
+    success (R13)."""
 
     name: str
     interval_seconds: int
@@ -63,10 +69,26 @@ def _remove_expired_rows(parts: Parts) -> Counts:
     return asdict(remove_expired_rows(parts.engine, now=trusted_now(parts.engine)))
 
 
+def _reconcile(parts: Parts, *, everything: bool) -> Counts:
+    """Unasked only what is safe: the log is completed, rows are, and copies go that our rows say are gone. Recordings
+    and objects that nothing explains are reported; somebody decides (docs/decisions/0011-reconciliation.md)."""
+    return reconcile(
+        parts.engine,
+        parts.store,
+        parts.carrier,
+        voice=parts.voice,
+        wishes=Wishes(repair=True),
+        everything=everything,
+        keep_going=parts.keep_going,
+    ).as_dict()
+
+
 SCHEDULE = (
     Job("retention", interval_seconds=60, limit_seconds=50, work=_sweep),
     Job("call_log", interval_seconds=3600, limit_seconds=600, work=_blank_calls),
     Job("expired_rows", interval_seconds=3600, limit_seconds=60, work=_remove_expired_rows),
+    Job("reconcile_calls", interval_seconds=600, limit_seconds=300, work=partial(_reconcile, everything=False)),
+    Job("reconcile", interval_seconds=86_400, limit_seconds=7200, work=partial(_reconcile, everything=True)),
 )
 """P29 promises 24 h and aims at one. A sweep that finds nothing costs a few index look-ups; one that finds much stops
 at its limit, reports, and goes on at the next tick, so that the heartbeat is never late because of work."""
@@ -78,7 +100,14 @@ STOP_SECONDS = 15
 """So long after SIGTERM the process may finish what it has in hand; a supervisor kills after 20 s or 30 s."""
 
 
-def run(engine: Engine, store: RecordingStore, carrier: Carrier, *, schedule: tuple[Job, ...] = SCHEDULE) -> None:
+def run(
+    engine: Engine,
+    store: RecordingStore,
+    carrier: Carrier,
+    *,
+    voice: VoiceSettings | None = None,
+    schedule: tuple[Job, ...] = SCHEDULE,
+) -> None:
     """Run the timetable until SIGTERM or SIGINT; then finish the batch in hand and return.
 
     What hangs ends with the process after STOP_SECONDS: every step may be repeated, and leases run out (R5, R6).
@@ -89,7 +118,7 @@ def run(engine: Engine, store: RecordingStore, carrier: Carrier, *, schedule: tu
         scheduler.add_job(
             _run_job,
             IntervalTrigger(seconds=job.interval_seconds, timezone=UTC),
-            args=(job, engine, store, carrier, leader, stopping),
+            args=(job, engine, store, carrier, leader, stopping, voice),
             id=job.name,
             coalesce=True,
             max_instances=1,
@@ -123,7 +152,13 @@ def _end_by_force() -> None:
 
 
 def _run_job(
-    job: Job, engine: Engine, store: RecordingStore, carrier: Carrier, leader: Leader, stopping: threading.Event
+    job: Job,
+    engine: Engine,
+    store: RecordingStore,
+    carrier: Carrier,
+    leader: Leader,
+    stopping: threading.Event,
+    voice: VoiceSettings | None = None,
 ) -> None:
     standing_in = not leader.leads()
     if stopping.is_set() or (standing_in and not _leader_is_silent(job, engine)):
@@ -133,7 +168,7 @@ def _run_job(
     def keep_going() -> bool:
         return not stopping.is_set() and clock.monotonic_seconds() < deadline and (standing_in or leader.leads())
 
-    run_job(job, Parts(engine, store, carrier, keep_going))
+    run_job(job, Parts(engine, store, carrier, keep_going, voice or VoiceSettings()))
 
 
 def _leader_is_silent(job: Job, engine: Engine) -> bool:
@@ -153,8 +188,9 @@ def run_job(job: Job, parts: Parts) -> None:
     try:
         jobs.started(parts.engine, job.name, now=clock.now(), **when)
         counts = _limited(job, parts)
-        if counts.get("failed") or counts.get("braked"):
-            reason = "; ".join(counts.get("brakes", ())) or f"{counts['failed']} failed"
+        wrong = [f"{counts[name]} {name}" for name in ("failed", "braked", "remaining") if counts.get(name)]
+        if wrong:
+            reason = "; ".join(counts.get("brakes", ())) or ", ".join(wrong)
             jobs.failed(parts.engine, job.name, now=clock.now(), reason=reason, result=counts, **when)
         else:
             seconds = clock.monotonic_seconds() - started

@@ -15,8 +15,9 @@ STEPS_ARE_IN = ("callcenter/worker", "callcenter/services", "retention", "webhoo
 READING = {
     ports.Carrier: {
         *("call", "rings_since", "conference", "participants", "recordings_of", "recording", "open_media", "check"),
+        *("inbound_calls", "forwarded_legs", "recordings_between"),
     },
-    ports.RecordingStore: {"stat", "read", "versions", "check"},
+    ports.RecordingStore: {"stat", "read", "versions", "contents", "unfinished_uploads", "check"},
 }
 """What changes nothing outside. Every other method of a port is a durable step."""
 CHANGING = {
