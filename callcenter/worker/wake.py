@@ -73,7 +73,7 @@ class _Postgres:
                 pass
         except Exception:
             # The connection is a hint only; without it the worker polls.
-            self._connection = None
+            self.close()
             stop.wait(POLL_SECONDS)
 
     def close(self) -> None:
