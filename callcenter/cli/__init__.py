@@ -1,6 +1,6 @@
 """The ``callcenter`` command. Every command answers in JSON with ``--json``; an error is one sentence on stderr.
 
-Exit codes: 0 done, 1 could not be done, 2 bad input; ``retention sweep`` also knows 3 (braked).
+Exit codes: 0 done, 1 could not be done, 2 bad input; ``retention sweep`` and ``reconcile`` also know 3 (braked).
 """
 
 import os
@@ -27,6 +27,7 @@ COMMANDS = {
     "http": Lazy("callcenter.cli.serve:http", "Door and web on one port.", hidden=True),
     "jobs": Lazy("callcenter.cli.jobs:jobs", "When the periodic jobs last ran."),
     "practitioner": Lazy("callcenter.cli.clinics:practitioner", "Practitioners of a clinic: add, list."),
+    "reconcile": Lazy("retention:reconcile", "Compare database, store and carrier; repair.", found=True),
     "recordings": Lazy("callcenter.cli.calls:recordings", "Recordings and what became of them."),
     "retention": Lazy("retention:retention", "What is due to be purged; sweep; the retention process.", found=True),
     "serve": Lazy("callcenter.cli.serve:serve", "Run all processes on one machine."),

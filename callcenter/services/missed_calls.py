@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from callcenter.config import VoiceSettings
 from callcenter.domain.calls import ENDED_LEG_STATES, CallState, LegRole, LegState, OutcomeFacts, decide_outcome
-from callcenter.models import Call, CallLeg, Clinic, ClinicNumber
+from callcenter.models import Call, CallLeg, Clinic, ClinicNumber, Switch
 from callcenter.ports import CarrierCall
 from callcenter.services import callers, clinics, replays
 from callcenter.services.carrier_events import note_event
@@ -60,7 +60,7 @@ def judge(session: Session, listed: Collection[CarrierCall], *, now: datetime) -
     numbers = select(ClinicNumber.number, ClinicNumber.clinic_id)
     unknown_to = {found.to for found in listed if found.carrier_call_sid not in known}
     owners: dict[str, str] = dict(session.execute(numbers.where(ClinicNumber.number.in_(unknown_to))).all())
-    replayed = replays.seen_among(session, [sid for sid in sids if sid not in known], now=now)
+    replayed = _replayed(session, [sid for sid in sids if sid not in known], now=now)
     judged = []
     for found in listed:
         row = known.get(found.carrier_call_sid)
@@ -72,6 +72,13 @@ def judge(session: Session, listed: Collection[CarrierCall], *, now: datetime) -
             late = row.state != CallState.ENDED and _over_since(found, now - END_NOTED_WITHIN)
             judged.append(Judged(found, Standing.NOT_ENDED if late else Standing.KNOWN, call_id=row.id))
     return judged
+
+
+def _replayed(session: Session, sids: Collection[str], *, now: datetime) -> set[str]:
+    """Those that were removed as replays. Without a key for their hashes none was; here nothing may be written."""
+    if not sids or session.get(Switch, replays.KEY_SWITCH) is None:
+        return set()
+    return replays.seen_among(session, sids, now=now)
 
 
 def _judge_unknown(session: Session, found: CarrierCall, owner_id: str | None, *, now: datetime) -> Judged:
