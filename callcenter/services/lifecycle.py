@@ -68,9 +68,13 @@ def _drop_legs(session: Session, offer: Offer, call: Call, *, now: datetime) -> 
 
 def caller_joined(session: Session, call: Call, *, at: datetime, now: datetime) -> None:
     """The caller is in the conference with the receptionist: the talk has begun."""
+    at = max(at, call.queued_at or at)  # the carrier's times are whole seconds, ours are not
+    if call.turn_connected_at is not None and at < call.turn_connected_at:
+        # The report comes after something else has told us: what it knows better is when.
+        call.connected_at = at if call.connected_at == call.turn_connected_at else call.connected_at
+        call.turn_connected_at = at
     if call.state != CallState.QUEUED or call.accepted_offer_id is None:
         return
-    at = max(at, call.queued_at or at)  # the carrier's times are whole seconds, ours are not
     call.state = CallState.CONNECTED
     call.connected_at = call.connected_at or at
     call.turn_connected_at = at
@@ -87,13 +91,18 @@ def caller_joined(session: Session, call: Call, *, at: datetime, now: datetime) 
 
 
 def joined_after_all(session: Session, call: Call, *, at: datetime, voice: VoiceSettings, now: datetime) -> None:
-    """The call is over, and only now do we hear that the caller had joined: it was answered after all."""
+    """The call is over, and only now do we hear that the caller had joined: it was answered after all, or earlier than
+    we had concluded from what came in time (of a later turn that is not kept)."""
+    at = max(at, call.queued_at or at)
+    if call.turn == 1 and call.connected_at is not None and at < call.connected_at:
+        call.talk_seconds += (call.connected_at - at).total_seconds()
+        call.connected_at = at
     offer = session.get(Offer, call.accepted_offer_id) if call.accepted_offer_id else None
     if offer is None or offer.state != OfferState.WITHDRAWN or call.ended_at is None:
         return
     offer.state = OfferState.ACCEPTED
     offer.reason = None
-    call.connected_at = call.connected_at or max(at, call.queued_at or at)
+    call.connected_at = call.connected_at or at
     call.talk_seconds += max(0.0, (call.ended_at - at).total_seconds())
     receptionists.take_for_wrap_up(session, offer.receptionist_id, call_id=call.id, voice=voice, now=now)
     settle_outcome(session, call, voice=voice)

@@ -27,7 +27,6 @@ OPERATIONS = (
 )
 FARES_ILL: tuple[Fate | float, ...] = ((), (), (0.05, 0.05), (3,), (8, 0.1), (70,), 3.0, 15.0, 60.0)
 """The next notification arrives after these spans, or not at all; or no worker runs for so many seconds."""
-REST_SPANS = (20.0, 40.0, 60.0, 60.0, 60.0, 60.0, 120.0, 240.0, 600.0, 900.0)
 
 
 class StormMachine(RuleBasedStateMachine):
@@ -141,31 +140,9 @@ class StormMachine(RuleBasedStateMachine):
         """If all went well so far: the callers leave, the weather clears up, and everything must come to rest."""
         try:
             if self._is_open and sys.exc_info()[0] is None:
-                self._comes_to_rest()
+                self.people.alive = False
+                self.truths.come_to_rest()
                 self._tally["requests"] += len(self.world.captured)
                 self._tally["survived"] += 1
         finally:
             self._open.close()
-
-    def _comes_to_rest(self) -> None:
-        world, self.people.alive = self.world, False
-        world.passes(15)
-        self.truths.at_any_moment()
-        for leg in world.callers():
-            world.lines.end_leg(leg)
-        world.passes(10)
-        world.weather.clears_up()
-        for seconds in REST_SPANS:
-            world.passes(seconds)
-            world.copies()
-            world.tidies()
-            if self._is_quiet():
-                break
-        self.truths.at_rest()
-
-    def _is_quiet(self) -> bool:
-        try:
-            Truths(self.world).at_rest()
-        except AssertionError:
-            return False
-        return True

@@ -42,7 +42,7 @@ class StormCarrier(Documents):
             self.legs[leg.sid] = leg
             self.becomes(leg, LegState.INITIATED)
             self.becomes(leg, LegState.RINGING)
-            waits = 0.4 if identity in self.off else ring_seconds + self.weather.chance.choice((0, 0.5, 5))
+            waits = 0.4 if identity in self.off else ring_seconds + self.weather.chance.choice(self.weather.rings_on)
             self.agenda.after(waits, lambda: self._rang_in_vain(leg))
             return leg.sid
 

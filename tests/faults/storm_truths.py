@@ -30,6 +30,8 @@ are made up for by asking, which takes its time."""
 TOLERANCE_SECONDS = 8.0
 """By which a talk may differ from the truth for each turn while no message is lost: a join that is late is asked about
 after five seconds, and times are whole seconds."""
+REST_SPANS = (20.0, 40.0, 60.0, 60.0, 60.0, 60.0, 120.0, 240.0, 600.0, 900.0)
+"""What is still unsettled after this will never be."""
 PLACES: dict[CallState, tuple[str, ...]] = {
     CallState.RINGING: ("document",),
     CallState.QUEUED: ("queue", "room", "document"),
@@ -142,6 +144,30 @@ class Truths:
             assert sound_now is None or sound_now.ended is not None or sound_now.paused, "said to be safe, and is not"
 
     # at the end
+
+    def come_to_rest(self) -> None:
+        """The callers leave, the weather clears up, and everything must come to rest."""
+        world = self.world
+        world.passes(15)
+        self.at_any_moment()
+        for leg in world.callers():
+            world.lines.end_leg(leg)
+        world.passes(10)
+        world.weather.clears_up()
+        for seconds in REST_SPANS:
+            world.passes(seconds)
+            world.copies()
+            world.tidies()
+            if self._is_quiet():
+                break
+        self.at_rest()
+
+    def _is_quiet(self) -> bool:
+        try:
+            Truths(self.world).at_rest()
+        except AssertionError:
+            return False
+        return True
 
     def at_rest(self) -> None:
         """What holds when nobody calls any more and all messages have come or been lost."""

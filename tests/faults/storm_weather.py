@@ -12,11 +12,12 @@ FATES: dict[str, tuple[Fate, ...]] = {
     "late": ((0.05,), (0.05,), (1,), (2.5,), (7,), (0.05, 3), (1, 1, 20), (45,)),
     "lossy": ((0.05,), (0.05,), (2,), (), (0.1, 6)),
     "deaf": ((),),
+    "echo": ((0.05, 0.05, 4),),
 }
-LATENCIES = {"calm": (0.03,), "late": (0.03, 0.03, 0.2, 1.5), "lossy": (0.03, 0.5), "deaf": (0.03,)}
+LATENCIES = {"calm": (0.03,), "late": (0.03, 0.03, 0.2, 1.5), "lossy": (0.03, 0.5), "deaf": (0.03,), "echo": (0.03,)}
 FAULTS = ("refused", "lost before", "lost after", "slow before", "slow after")
 """What may become of a REST request: 429; never arrived; carried out but not answered; slow on either way."""
-LOSSLESS = ("calm", "late")
+LOSSLESS = ("calm", "late", "echo")
 
 
 @dataclass
@@ -29,6 +30,8 @@ class Weather:
     ordered_fates: deque[Fate] = field(default_factory=deque)
     ordered_faults: defaultdict[str, deque[str]] = field(default_factory=lambda: defaultdict(deque))
     anything_lost: bool = False
+    rings_on: tuple[float, ...] = (0, 0.5, 5)
+    """How much longer than asked for a softphone rings (twilio-voice §13.20)."""
 
     def __post_init__(self) -> None:
         self.began = self.kind
