@@ -38,6 +38,16 @@ class Forbidden(CallcenterError):
     code = "forbidden"
 
 
+class TooOften(CallcenterError):
+    """Somebody asks for this more often than a person needs it (S36); again after ``retry_after_seconds``."""
+
+    code = "too_many_requests"
+
+    def __init__(self, message: str, *, retry_after_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
 class Gone(CallcenterError):
     """It existed and may no longer be served (P28)."""
 

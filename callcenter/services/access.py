@@ -1,19 +1,20 @@
 """Access: API keys, who stands behind one, and the log of who looked at what."""
 
 import hashlib
+import math
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, select, true
+from sqlalchemy import ColumnElement, func, select, true
 from sqlalchemy.orm import Session
 
 from callcenter.domain.permissions import Actor
 from callcenter.domain.receptionists import Role
 from callcenter.domain.text_rules import clean_text
-from callcenter.errors import BadInput, Conflict, NotFound
+from callcenter.errors import BadInput, Conflict, NotFound, TooOften
 from callcenter.models import AccessEntry, ApiKey, ApiKeyClinic, Assignment, Clinic, User
 from callcenter.services.rows import find_row
 
@@ -21,6 +22,13 @@ KEY_PREFIX = "cck_"
 LONGEST_KEY = 100
 KEY_ACTOR = "key:"
 """What the actor id of a key begins with; the key's id follows."""
+
+
+RATE_SECONDS = 60
+LISTENINGS_PER_MINUTE = 120
+"""Of one key at one clinic. A player asks for a recording in several parts, each of which counts."""
+TOKENS_PER_MINUTE = 10
+"""For one softphone; it needs one an hour, and one after each reload."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +157,22 @@ def record_access(
     )
     session.add(entry)
     session.flush()
+
+
+def limit_rate(
+    session: Session, actor: Actor, action: str, most: int, *conditions: ColumnElement[bool], now: datetime
+) -> None:
+    """Raise TooOften when the access log says that the actor has done this ``most`` times within RATE_SECONDS (S36).
+
+    The log is in the database, so that the limit holds over all processes; ``conditions`` name the clinic or the
+    subject, by which the log is indexed. Two requests at the same moment may both be let through.
+    """
+    since = now - timedelta(seconds=RATE_SECONDS)
+    recent = (AccessEntry.actor_id == actor.actor_id, AccessEntry.action == action, AccessEntry.at > since, *conditions)
+    count, first_at = session.execute(select(func.count(), func.min(AccessEntry.at)).where(*recent)).one()
+    if count >= most:
+        wait = RATE_SECONDS - (now - first_at).total_seconds()
+        raise TooOften("This was asked too often; try again in a moment.", retry_after_seconds=max(math.ceil(wait), 1))
 
 
 def _check_fit(session: Session, role: Role, clinics: Collection[Clinic], user: User | None) -> None:

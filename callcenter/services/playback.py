@@ -12,9 +12,9 @@ from callcenter.domain.permissions import Actor, ListeningSwitches, may_listen
 from callcenter.domain.recordings import Purpose, RecordingState
 from callcenter.domain.retention import is_audible
 from callcenter.errors import Conflict, Forbidden, Gone
-from callcenter.models import Clinic, Recording
+from callcenter.models import AccessEntry, Clinic, Recording
 from callcenter.ports import RecordingStore
-from callcenter.services.access import present_actor, record_access
+from callcenter.services.access import LISTENINGS_PER_MINUTE, limit_rate, present_actor, record_access
 from callcenter.services.call_log import find_handled_call, find_recording
 
 NOT_YET = (
@@ -44,9 +44,11 @@ def allow_listening(session: Session, actor: Actor, recording_id: str, purpose: 
     """Let the actor hear a recording for a purpose, and write that into the access log (P8, P21).
 
     Raises NotFound (not in view), Forbidden (``purpose_not_allowed``, or a call that she was only offered), Conflict
-    ``not_stored_yet`` and Gone.
+    ``not_stored_yet``, Gone, and TooOften above LISTENINGS_PER_MINUTE.
     """
     recording, audio = _heard_by(session, actor, recording_id, purpose, now)
+    here = AccessEntry.clinic_id == recording.clinic_id
+    limit_rate(session, actor, "recording.heard", LISTENINGS_PER_MINUTE, here, now=now)
     record_access(
         session,
         actor,

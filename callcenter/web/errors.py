@@ -20,6 +20,7 @@ STATUS: dict[type[errors.CallcenterError], int] = {
     errors.Conflict: 409,
     errors.Forbidden: 403,
     errors.Gone: 410,
+    errors.TooOften: 429,
     errors.StoreError: 503,
     errors.CarrierUnavailable: 503,
 }
@@ -34,6 +35,7 @@ SENTENCES: dict[int, tuple[str, str]] = {
     413: ("too_large", "The request is too large; send at most 64 KiB."),
     415: ("unsupported_media_type", "Send the body as application/json."),
     416: ("range_not_satisfiable", "The range lies outside of the recording."),
+    429: ("too_many_requests", "This was asked too often; try again after the seconds of the Retry-After header."),
     500: ("internal", "Something went wrong on our side; try again, then tell the operator the time of this request."),
     503: ("unavailable", "A part of the service does not answer right now; try again in a minute."),
 }
@@ -99,7 +101,10 @@ def _ours(error: errors.CallcenterError) -> Response:
     if status == 503:
         log("web").error("part_unavailable", error=type(error).__name__, code=error.code)
         return _plain(status)
-    return problem(status, error.code, str(error))
+    response = problem(status, error.code, str(error))
+    if isinstance(error, errors.TooOften):
+        response.headers["Retry-After"] = str(error.retry_after_seconds)
+    return response
 
 
 def _of_framework(error: HTTPException) -> Response:

@@ -29,7 +29,7 @@ ASKING = ("robin", *PEOPLE[1:5], "stranger")
 NAMES = re.compile(r"\{(\w+)\}")
 HEADERS = {"Content-Security-Policy", "X-Content-Type-Options", "Referrer-Policy", "Permissions-Policy"}
 TENANTS = {table.name for table in Base.metadata.tables.values() if "clinic_id" in table.c}
-OURS_TO_SAY = ("clinic_id", "role", "expires_at", "id", "user_id", "retention_days", "created_at", "__class__")
+OURS_TO_SAY = ("clinic_id", "role", "expires_at", "id", "user_id", "created_at", "__class__")
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,14 @@ from callcenter.domain.receptionists import Presence, Role
 from callcenter.domain.text_rules import clean_optional_text
 from callcenter.errors import BadInput, Forbidden
 from callcenter.logs import log
+from callcenter.models import AccessEntry
 from callcenter.services import receptionists
-from callcenter.services.access import record_access
+from callcenter.services.access import TOKENS_PER_MINUTE, limit_rate, record_access
 from callcenter.services.receptionist_shapes import get_receptionist, list_receptionists
 from callcenter.services.receptionists import SYSTEM_REASONS
 from callcenter.services.shapes import ReceptionistShape, Shape
 from callcenter.web.api.answers import answer
-from callcenter.web.api.documents import CONFLICT, group
+from callcenter.web.api.documents import CONFLICT, group, refusals
 from callcenter.web.api.inputs import Id, Input, OptionalBody, Text
 from callcenter.web.auth import actor, needs
 from callcenter.web.parts import parts
@@ -116,16 +117,21 @@ def heartbeat(path: ReceptionistPath, body: HeartbeatInput) -> Response:
     return answer(shape)
 
 
-@api.post("/receptionists/<opaque:user_id>/token", responses={200: Token})
+@api.post("/receptionists/<opaque:user_id>/token", responses={200: Token, **refusals(429)})
 @needs(*OWN_OR_OTHERS)
 def mint_token(path: ReceptionistPath) -> Response:
-    """A softphone token of at most an hour. For somebody else only by operators, and never in production (S35)."""
+    """A softphone token of at most an hour; ten a minute are enough (S36).
+
+    For somebody else only by operators, and never in production (S35).
+    """
     now = clock.now()
     with transaction(parts().engine) as session:
         receptionist = get_receptionist(session, actor(), path.user_id, now=now)
         _require_own_softphone(path)
+        hers = AccessEntry.subject_id == path.user_id
+        limit_rate(session, actor(), "softphone_token.minted", TOKENS_PER_MINUTE, hers, now=now)
+        _record(session, "softphone_token.minted", path.user_id, now)
         if not _is_own(path, actor()):
-            _record(session, "softphone_token.minted", path.user_id, now)
             log("web").warning("softphone_token_for_somebody_else", actor_id=actor().actor_id, user_id=path.user_id)
     minted = mint_softphone_token(parts().settings, receptionist.identity)
     return answer(Token(token=minted.token, identity=receptionist.identity, expires_at=minted.expires_at))

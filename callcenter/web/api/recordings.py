@@ -34,7 +34,7 @@ AUDIO: ResponseDict = {
     206: {"description": "The part that Range asked for.", **_WAV},
     **CONFLICT,
     **GONE,
-    **refusals(416),
+    **refusals(416, 429),
 }
 
 
