@@ -85,6 +85,7 @@ POINTS = {
     "purge.recorded": "Rows are blanked and the ledger is written; the sweep has not reported.",
     "calls.confirmed": "That a brake was lifted is in the access log; no call is blanked.",
     "calls.blanked": "A batch of old calls is blanked; others may be due.",
+    "replay.applied": "Some of what a restored database has again is forgotten once more; the rest is in it.",
     "rows.removed": "Rows whose time has come are deleted in a transaction that is not committed.",
     # reconciliation
     "reconcile.begun": "That somebody repairs is in the access log; nothing is compared.",

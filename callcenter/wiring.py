@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import Engine
 
-from callcenter import clock, config, crash_points
+from callcenter import clock, config, crash_points, homes
 from callcenter.config import Settings
 from callcenter.db import create_engine_for
 from callcenter.errors import ConfigurationError, StoreError, StoreUnavailable
@@ -28,9 +28,11 @@ def load_settings() -> Settings:
     return settings
 
 
-def engine(settings: Settings, *, pool_size: int = 10) -> Engine:
-    """The database. Connects to nothing yet."""
-    return create_engine_for(settings.database_url, pool_size=pool_size)
+def engine(settings: Settings, *, pool_size: int = 10, anywhere: bool = False) -> Engine:
+    """The database. Connects to nothing yet; later connections raise NotAtHome for one that was restored from a backup,
+    unless ``anywhere``."""
+    engine = create_engine_for(settings.database_url, pool_size=pool_size)
+    return engine if anywhere else homes.guard(engine)
 
 
 def recording_store(settings: Settings) -> RecordingStore:

@@ -28,6 +28,7 @@ from callcenter.models import (
     Search,
 )
 from retention import brakes
+from retention.journal import Journal, Kind
 
 BATCH = 500
 
@@ -50,6 +51,7 @@ def blank_calls(
     actor_id: str = "retention",
     confirmed: bool = False,
     dry_run: bool = False,
+    journal: Journal | None = None,
     keep_going: Callable[[], bool] = lambda: True,
 ) -> LogResult:
     """Blank every ended call whose ``expires_at`` has come.
@@ -58,6 +60,7 @@ def blank_calls(
     commands, offers, booking links, reasons of released holds. State, outcome, disposition and times stay, so that
     totals do not change. A call with a held recording waits for the hold's end. The brakes are those of the sweep of
     recordings; ``confirmed`` lifts them and is logged under ``actor_id``; ``dry_run`` changes nothing.
+    ``journal`` is told of each call before it is blanked. Raises JournalTrouble.
     """
     result, too_much, clinics = _look(engine, now, confirmed=confirmed)
     if dry_run or not clinics:
@@ -74,7 +77,9 @@ def blank_calls(
             break
         with transaction(engine, wake=False) as session:
             done = session.scalars(select(Call.id).where(Call.id.in_(ids), due).with_for_update()).all()
-            _blank(session, done, now)
+            if journal is not None:
+                journal.note(Kind.CALL, done, now)
+            blank(session, done, now)
         crash_point("calls.blanked")
         result.done += len(done)
     return result
@@ -128,8 +133,8 @@ def _due(now: datetime) -> ColumnElement[bool]:
     return and_(Call.expires_at <= now, Call.blanked_at.is_(None), Call.state == CallState.ENDED, ~held, ~busy)
 
 
-def _blank(session: Session, call_ids: Sequence[str], now: datetime) -> None:
-    """Children before parents: legs point to offers."""
+def blank(session: Session, call_ids: Sequence[str], now: datetime) -> None:
+    """Remove what leads from these calls to a person. Children before parents: legs point to offers."""
     session.execute(update(CallLeg).where(CallLeg.call_id.in_(call_ids)).values(carrier_call_sid=None, offer_id=None))
     for table in (CarrierEvent, CarrierCommand, Offer, BookingLink):
         session.execute(delete(table).where(table.call_id.in_(call_ids)))

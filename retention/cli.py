@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -21,6 +22,7 @@ from callcenter.logs import configure
 from callcenter.models import LegalHold
 from callcenter.services import retention_requests
 from retention.call_log import LogResult, blank_calls, remove_expired_rows
+from retention.journal import Journal
 from retention.purge import SweepResult, sweep
 from retention.reconcile.command import reconcile_command
 from retention.trusted_time import trusted_now
@@ -70,6 +72,7 @@ def sweep_command(context: click.Context, dry_run: bool, confirm: bool, json_out
     """Purge the recordings and blank the calls that are due. Exit code 0: clean, 1: something failed and stays due,
     3: a brake stopped it."""
     settings = wiring.load_settings()
+    journal = Journal(settings.state_dir)
     with _engine() as engine:
         result = sweep(
             engine,
@@ -79,10 +82,11 @@ def sweep_command(context: click.Context, dry_run: bool, confirm: bool, json_out
             confirmed=confirm,
             dry_run=dry_run,
             at_once=True,
+            journal=journal,
             progress=_show_progress,
         )
         now = trusted_now(engine)
-        calls = blank_calls(engine, now=now, actor_id=ACTOR, confirmed=confirm, dry_run=dry_run)
+        calls = blank_calls(engine, now=now, actor_id=ACTOR, confirmed=confirm, dry_run=dry_run, journal=journal)
         rows = LogResult() if dry_run else remove_expired_rows(engine, now=now, confirmed=confirm)
     emit(
         result.as_dict() | {"calls": asdict(calls), "other_rows": asdict(rows)},
@@ -108,8 +112,33 @@ def run_command(json_output: bool) -> None:
     settings = wiring.load_settings()
     store = wiring.checked_recording_store(settings)
     with _engine() as engine:
-        run(engine, store, wiring.carrier(settings), voice=settings.voice)
+        run(engine, store, wiring.carrier(settings), voice=settings.voice, journal=Journal(settings.state_dir))
     emit({"stopped": True}, json_output, ["Stopped."])
+
+
+@retention.command("replay-ledger")
+@click.option(
+    "--journal",
+    "more",
+    multiple=True,
+    metavar="DIRECTORY",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="State directory of another host whose retention process has worked; may be repeated.",
+)
+@json_option
+def replay_command(more: tuple[Path, ...], json_output: bool) -> None:
+    """After a restore: forget again what was forgotten since the backup. Until then nothing uses the database."""
+    from retention.replay import replay
+
+    settings = wiring.load_settings()
+    journals = [Journal(directory) for directory in (settings.state_dir, *more)]
+    engine = wiring.engine(settings, anywhere=True)
+    try:
+        result = replay(engine, journals, now=trusted_now(engine))
+    finally:
+        engine.dispose()
+    summary = f"{result.recordings} recordings are due again and hidden, {result.calls} calls are blanked."
+    emit(asdict(result), json_output, [summary, "The database is in use again; retention removes the recordings."])
 
 
 @click.group()

@@ -17,16 +17,19 @@ from sqlalchemy.orm import Session
 
 from callcenter.crash_points import crash_point
 from callcenter.db import reading, transaction
+from callcenter.errors import CallcenterError
 from callcenter.logs import log
 from callcenter.models import Clinic
 from callcenter.ports import Carrier, RecordingStore
 from retention import brakes
 from retention.due import Claimed, Why, claim, count_due, count_held, forget_waiting
+from retention.journal import Journal, JournalTrouble, Kind
 from retention.ledger import forget, postpone
 from retention.removal import Removed, Remover
 from retention.trusted_time import trusted_now
 
 BATCH = 100
+Answers = dict[str, Removed | CallcenterError]
 
 
 @dataclass
@@ -63,6 +66,7 @@ def sweep(
     dry_run: bool = False,
     at_once: bool = False,
     clock: Callable[[], datetime] | None = None,
+    journal: Journal | None = None,
     keep_going: Callable[[], bool] = lambda: True,
     progress: Callable[[SweepResult], None] = lambda _: None,
 ) -> SweepResult:
@@ -70,9 +74,10 @@ def sweep(
 
     ``confirmed`` lifts the brakes for this sweep and is logged under ``actor_id``; ``dry_run`` changes nothing;
     ``at_once`` also tries what waits for a later attempt. ``clock`` is the trusted time (default: the database's).
-    ``keep_going`` is asked before each batch; ``progress`` is told after each. Raises ClocksDiffer.
+    ``journal`` is told of each purge before the row is blanked (P16). ``keep_going`` is asked before each batch;
+    ``progress`` is told after each. Raises ClocksDiffer.
     """
-    run = _Sweep(engine, store, carrier, clock or partial(trusted_now, engine), SweepResult(dry_run=dry_run))
+    run = _Sweep(engine, store, carrier, clock or partial(trusted_now, engine), SweepResult(dry_run=dry_run), journal)
     run.look(confirmed=confirmed, actor_id=actor_id)
     if not dry_run:
         if at_once:
@@ -96,9 +101,10 @@ class _Sweep:
         carrier: Carrier,
         clock: Callable[[], datetime],
         result: SweepResult,
+        journal: Journal | None,
     ) -> None:
         self.engine, self.store, self.clock, self.result = engine, store, clock, result
-        self.remover = Remover(engine, store, carrier)
+        self.remover, self.journal = Remover(engine, store, carrier), journal
         self.started_at = clock()
         self.braked_clinics: set[str] = set()
         self.only_wanted = self.confirmed = False
@@ -175,6 +181,7 @@ class _Sweep:
         answers = self.remover.remove(batch)
         crash_point("purge.unrecorded")
         now = self.clock()
+        answers = self._noted(answers, now)
         with transaction(self.engine, wake=False) as session:
             for one in batch:
                 answer = answers[one.recording_id]
@@ -186,3 +193,13 @@ class _Sweep:
         crash_point("purge.recorded")
         all_failed = not any(isinstance(answer, Removed) for answer in answers.values())
         return not (all_failed and self.store.check())
+
+    def _noted(self, answers: Answers, now: datetime) -> Answers:
+        """The same answers, once the journal has what is gone; without the journal nothing counts as gone (P16)."""
+        gone = [recording_id for recording_id, answer in answers.items() if isinstance(answer, Removed)]
+        try:
+            if self.journal is not None:
+                self.journal.note(Kind.RECORDING, gone, now)
+        except JournalTrouble as trouble:
+            return answers | dict.fromkeys(gone, trouble)
+        return answers

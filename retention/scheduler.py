@@ -26,6 +26,7 @@ from callcenter.ports import Carrier, RecordingStore
 from callcenter.services import jobs
 from callcenter.signals import on_stop
 from retention.call_log import blank_calls, remove_expired_rows
+from retention.journal import Journal
 from retention.leader import Leader, leader_of
 from retention.purge import sweep
 from retention.reconcile.run import reconcile
@@ -44,6 +45,7 @@ class Parts:
     carrier: Carrier
     keep_going: Callable[[], bool]
     voice: VoiceSettings = field(default_factory=VoiceSettings)
+    journal: Journal | None = None
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,13 @@ class Job:
 
 
 def _sweep(parts: Parts) -> Counts:
-    return sweep(parts.engine, parts.store, parts.carrier, keep_going=parts.keep_going).as_dict()
+    found = sweep(parts.engine, parts.store, parts.carrier, journal=parts.journal, keep_going=parts.keep_going)
+    return found.as_dict()
 
 
 def _blank_calls(parts: Parts) -> Counts:
-    return asdict(blank_calls(parts.engine, now=trusted_now(parts.engine), keep_going=parts.keep_going))
+    now = trusted_now(parts.engine)
+    return asdict(blank_calls(parts.engine, now=now, journal=parts.journal, keep_going=parts.keep_going))
 
 
 def _remove_expired_rows(parts: Parts) -> Counts:
@@ -106,6 +110,7 @@ def run(
     carrier: Carrier,
     *,
     voice: VoiceSettings | None = None,
+    journal: Journal | None = None,
     schedule: tuple[Job, ...] = SCHEDULE,
 ) -> None:
     """Run the timetable until SIGTERM or SIGINT; then finish the batch in hand and return.
@@ -118,7 +123,7 @@ def run(
         scheduler.add_job(
             _run_job,
             IntervalTrigger(seconds=job.interval_seconds, timezone=UTC),
-            args=(job, engine, store, carrier, leader, stopping, voice),
+            args=(job, engine, store, carrier, leader, stopping, voice, journal),
             id=job.name,
             coalesce=True,
             max_instances=1,
@@ -159,6 +164,7 @@ def _run_job(
     leader: Leader,
     stopping: threading.Event,
     voice: VoiceSettings | None = None,
+    journal: Journal | None = None,
 ) -> None:
     standing_in = not leader.leads()
     if stopping.is_set() or (standing_in and not _leader_is_silent(job, engine)):
@@ -168,7 +174,7 @@ def _run_job(
     def keep_going() -> bool:
         return not stopping.is_set() and clock.monotonic_seconds() < deadline and (standing_in or leader.leads())
 
-    run_job(job, Parts(engine, store, carrier, keep_going, voice or VoiceSettings()))
+    run_job(job, Parts(engine, store, carrier, keep_going, voice or VoiceSettings(), journal))
 
 
 def _leader_is_silent(job: Job, engine: Engine) -> bool:

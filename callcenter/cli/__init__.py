@@ -85,6 +85,10 @@ def _database_trouble(error: Exception) -> int:
     """Every command may meet a database that is away or was never set up; anything else is a mistake of ours."""
     from sqlalchemy import exc  # only now: --help must not load it
 
+    from callcenter.homes import NotAtHome
+
+    if isinstance(error, NotAtHome):
+        return _refuse(str(error), 1)
     if not isinstance(error, exc.DBAPIError | exc.TimeoutError):
         raise error
     return _refuse("The database cannot be used; check DATABASE_URL, and run callcenter db upgrade if it is new.", 1)

@@ -10,6 +10,7 @@ from callcenter import wiring
 from callcenter.cli.output import emit, json_option
 from callcenter.config import Settings
 from callcenter.errors import CallcenterError
+from callcenter.homes import NotAtHome
 from callcenter.migrating import is_up_to_date
 
 SLOWEST_CALLS_PER_SECOND = 1.0
@@ -70,6 +71,8 @@ def _database(settings: Settings) -> str | None:
     try:
         if not is_up_to_date(engine):
             return "The schema is not up to date; run callcenter db upgrade."
+    except NotAtHome as error:
+        return str(error)
     except SQLAlchemyError:
         return "The database cannot be reached; check DATABASE_URL."
     finally:

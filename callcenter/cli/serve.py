@@ -7,6 +7,7 @@ import click
 
 from callcenter import clock, serving, wiring
 from callcenter.cli.supervisor import Child, Supervisor
+from callcenter.homes import claim
 from callcenter.logs import configure, log
 from callcenter.migrating import upgrade
 from callcenter.signals import on_stop
@@ -26,7 +27,10 @@ def serve() -> None:
     configure()
     wiring.checked_recording_store(settings)
     serving.check_address(f"127.0.0.1:{settings.port}")
-    upgrade(wiring.engine(settings))
+    database = wiring.engine(settings)
+    upgrade(database)
+    claim(database)
+    database.dispose()
     log("serve").info("starting", port=settings.port)
     Supervisor(CHILDREN, os.environ).run()
 

@@ -127,10 +127,18 @@ class Cluster(Rig):
         self.until(f"{node.name} took its server along", lambda: not any(map(command_line, family)))
         self.killed += 1
 
-    def end(self, node: Node) -> float:
-        """Ask it to end, as a deployment does. Answers the exit status; a negative one is a signal."""
-        self.processes[node.name].terminate()
-        return self.processes[node.name].wait(60)
+    def renew(self, host: Host) -> dict[str, int]:
+        """Ask every process of a host to end, as a deployment does, start the next ones and wait until they can work.
+        Answers the exit statuses by name; a negative one is a signal."""
+        nodes = [node for node in self.nodes.values() if node.host is host]
+        for node in nodes:
+            self.processes[node.name].terminate()
+        statuses = {node.name: self.processes[node.name].wait(60) for node in nodes}
+        for node in nodes:
+            self.begin(node)
+        for node in nodes:
+            self.until_ready(node)
+        return statuses
 
     @contextmanager
     def cut_off(self, node: Node, part: str, how: Cut, *, forgotten: bool = False) -> Iterator[None]:

@@ -103,7 +103,7 @@ def judge(stream: Stream) -> Counter[str]:
             assert sid in forwarded, f"{sid} is not in the log and was not forwarded: {phones[sid]}"
             outcomes["forwarded, not in the log"] += 1
             continue
-        call = rig.until_settled(sid, seconds=120)
+        call = rig.until_settled(sid, seconds=180)
         assert call.outcome is not None
         _honest(call.outcome, phones[sid], forwarded=sid in forwarded)
         outcomes["forwarded" if sid in forwarded else call.outcome.value] += 1

@@ -1,14 +1,18 @@
 """Outgrowing one machine: many processes on PostgreSQL and a bucket. One at a time is killed or cut off while calls
 run, and no call is lost."""
 
-import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+import requests
+from sqlalchemy import inspect
 
+from callcenter.migrating import upgrade
 from tests.databases import PostgresTemplate
 from tests.faults.cluster import COMMANDS, Cluster, cluster
 from tests.faults.hosts import one_machine
+from tests.faults.next_version import next_version_in
 from tests.faults.stream import judge, ringing
 from tests.faults.wires import Cut
 
@@ -54,9 +58,36 @@ def test_cutting_one_process_off_from_database_store_or_carrier_loses_no_call(
     with ringing(machines) as stream:
         stream.until_served(1)
         for number, (name, part, how) in enumerate(CUTS):
-            began = time.monotonic()
             with machines.cut_off(machines.nodes[name], part, how, forgotten=number % 2 == 1):
                 stream.until_served(2)
-            print(name, part, how, round(time.monotonic() - began, 1))
     outcomes = judge(stream)
     figures(calls=len(stream.sids), lost=0, cut=len(CUTS), **outcomes)
+
+
+def test_deploying_the_next_version_with_a_migration_in_the_middle_of_calls_loses_no_call(
+    machines: Cluster, tmp_path: Path, figures: Callable[..., None]
+) -> None:
+    """Expand the schema while the old version works; then every process ends in its own time and the next one starts,
+    the processes of both versions side by side (F31)."""
+    statuses: dict[str, int] = {}
+    with ringing(machines) as stream:
+        stream.until_served(1)
+        upgrade(machines.engine, versions=[next_version_in(tmp_path / "versions")])
+        assert "next_version_notes" in inspect(machines.engine).get_table_names()
+        stream.until_served(1)
+        for host in machines.site.hosts:
+            statuses |= machines.renew(host)
+        stream.until_served(2)
+    outcomes = judge(stream)
+    assert set(statuses.values()) == {0}, "each ended by itself, in time"
+    assert outcomes["forwarded"] + outcomes["forwarded, not in the log"] == 0
+    assert _failed(machines) == []
+    figures(calls=len(stream.sids), lost=0, restarted=len(statuses), migrations=1, **outcomes)
+
+
+def _failed(machines: Cluster) -> list[str]:
+    """What the carrier asked or told us and we did not take."""
+    answers = requests.get(f"{machines.control}/exchanges", timeout=10).json()["exchanges"]
+    ours = [one for one in answers if one["kind"] in ("control", "callback")]
+    assert ours
+    return [f"{one['url']} {one['status']}" for one in ours if one["status"] is None or one["status"] >= 500]
