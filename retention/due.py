@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from callcenter.domain.recordings import LIVE_RECORDING_STATES, RecordingState
 from callcenter.models import Recording, new_id
+from callcenter.services.copy_claims import is_free
 from callcenter.services.retention_requests import NOT_PURGED
 
 LEASE_SECONDS = 60
@@ -81,8 +82,7 @@ def claim(
     (F24)."""
     free = and_(
         due(why, due_at),
-        Recording.next_attempt_at <= due_at,
-        or_(Recording.lease_until_at.is_(None), Recording.lease_until_at <= now),
+        is_free(due_at, now),
         Recording.clinic_id.in_(of_clinics) if of_clinics is not None else true(),
     )
     # Whoever failed last comes last (R15), so that one clinic's trouble does not keep another's turn away.

@@ -12,8 +12,9 @@ DAY_SECONDS = 86_400
 BRAKE_COUNT = 50
 BRAKE_PERCENT = 20
 """R11: a sweep that would delete more than the larger of both from one clinic stops and asks."""
-BRAKE_JUMP_SECONDS = 3600
-"""R11: a clock that moved this much further than real time did is not believed."""
+BRAKE_JUMP_SECONDS = 1800
+"""A clock that moved this much further than real time did is not believed. R11 says an hour; the most common mistake is
+exactly one hour (F22)."""
 
 
 def check_days(days: object) -> int:

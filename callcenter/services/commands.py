@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, CursorResult, and_, case, delete, exists, 
 from sqlalchemy.orm import Session, aliased
 
 from callcenter.db import wake_workers
-from callcenter.domain.backoff import backoff_seconds
+from callcenter.domain.backoff import LONGEST_WAIT_SECONDS, backoff_seconds
 from callcenter.domain.commands import CommandKind, CommandState
 from callcenter.models import Call, CarrierCommand
 
@@ -59,8 +59,7 @@ def due_ids(session: Session, *, now: datetime, limit: int) -> list[str]:
             select(CarrierCommand.id)
             .where(
                 CarrierCommand.state == CommandState.PENDING,
-                CarrierCommand.next_attempt_at <= now,
-                or_(CarrierCommand.lease_until_at.is_(None), CarrierCommand.lease_until_at < now),
+                _is_free(now),
             )
             .order_by(case((CarrierCommand.kind.in_(URGENT), 0), else_=1), CarrierCommand.next_attempt_at)
             .limit(limit)
@@ -80,8 +79,7 @@ def claim(session: Session, command_id: str, *, now: datetime, holder: str) -> C
         .where(
             CarrierCommand.id == command_id,
             CarrierCommand.state == CommandState.PENDING,
-            CarrierCommand.next_attempt_at <= now,
-            or_(CarrierCommand.lease_until_at.is_(None), CarrierCommand.lease_until_at < now),
+            _is_free(now),
             ~_crosses_another(now),
         )
         .values(
@@ -92,6 +90,19 @@ def claim(session: Session, command_id: str, *, now: datetime, holder: str) -> C
         .execution_options(synchronize_session=False)
     )
     return session.get(CarrierCommand, command_id) if changed_one(result) else None
+
+
+def _is_free(now: datetime) -> ColumnElement[bool]:
+    """Its wait is over and nobody has it; neither lasts for a day, whatever a wrong clock has written (F22)."""
+    longest = timedelta(seconds=LONGEST_WAIT_SECONDS)
+    return and_(
+        or_(CarrierCommand.next_attempt_at <= now, CarrierCommand.next_attempt_at > now + longest),
+        or_(
+            CarrierCommand.lease_until_at.is_(None),
+            CarrierCommand.lease_until_at < now,
+            CarrierCommand.lease_until_at > now + longest,
+        ),
+    )
 
 
 def _crosses_another(now: datetime) -> ColumnElement[bool]:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from callcenter.crash_points import crash_point
 from callcenter.db import transaction
-from callcenter.domain.backoff import backoff_seconds
+from callcenter.domain.backoff import LONGEST_WAIT_SECONDS, backoff_seconds
 from callcenter.domain.recordings import RecordingState
 from callcenter.errors import CallcenterError, CarrierNotFound, CarrierUnavailable
 from callcenter.logs import log
@@ -55,7 +55,7 @@ def copyable(now: datetime) -> ColumnElement[bool]:
         _COPYING,
         Recording.carrier_recording_sid.is_not(None),
         or_(Recording.held, and_(Recording.expires_at > now, ~Recording.purge_wanted)),
-        _free(now),
+        is_free(now, now),
     )
 
 
@@ -68,13 +68,21 @@ def carrier_copy_due(now: datetime) -> ColumnElement[bool]:
             Recording.state == RecordingState.STORED,
             and_(Recording.state.in_((RecordingState.REFUSED, RecordingState.PURGED)), ~Recording.held),
         ),
-        _free(now),
+        is_free(now, now),
     )
 
 
-def _free(now: datetime) -> ColumnElement[bool]:
+def is_free(due_at: datetime, now: datetime) -> ColumnElement[bool]:
+    """Whether a recording's wait was over at ``due_at`` and no lease on it is in force at ``now``. Neither lasts for
+    more than a day, whatever a clock that was wrong has written (F22)."""
+    longest = timedelta(seconds=LONGEST_WAIT_SECONDS)
     return and_(
-        Recording.next_attempt_at <= now, or_(Recording.lease_until_at.is_(None), Recording.lease_until_at <= now)
+        or_(Recording.next_attempt_at <= due_at, Recording.next_attempt_at > due_at + longest),
+        or_(
+            Recording.lease_until_at.is_(None),
+            Recording.lease_until_at <= now,
+            Recording.lease_until_at > now + longest,
+        ),
     )
 
 
