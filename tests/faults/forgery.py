@@ -50,9 +50,10 @@ class Request:
         return tuple(parse_qsl(text, keep_blank_values=True, encoding="utf-8", errors="replace"))
 
     def signed_text(self) -> str:
-        """What the carrier signs (twilio-voice §1.1): address without fragment, then each distinct pair in order."""
+        """What the carrier signs (twilio-voice §1.1): address without fragment or empty query, then each distinct pair
+        in order."""
         pairs = sorted(set(self.sent_pairs))
-        return self.base + self.target.split("#")[0] + "".join(name + value for name, value in pairs)
+        return self.base + self.target.split("#")[0].removesuffix("?") + "".join(name + value for name, value in pairs)
 
     def is_signed_with(self, token: str) -> bool:
         """Whether the signature is the right one for this very request."""
@@ -61,7 +62,8 @@ class Request:
     def says_the_same_as(self, other: "Request") -> bool:
         """Whether a reader who looks at method, address, form and signature sees no difference."""
         ours, theirs = (
-            (one.method, one.target.split("#")[0], sorted(one.sent_pairs), one.signature) for one in (self, other)
+            (one.method, one.target.split("#")[0].removesuffix("?"), sorted(one.sent_pairs), one.signature)
+            for one in (self, other)
         )
         return ours == theirs
 

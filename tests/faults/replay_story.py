@@ -105,7 +105,7 @@ class Story:
 
     def _offer(self) -> str:
         with transaction(self.engine) as session:
-            session.execute(update(Receptionist).values(heartbeat_at=clock.now()))
+            session.execute(update(Receptionist).values(heartbeat_at=clock.now() + timedelta(hours=1)))
             offer = queueing.dispatch(session, voice=self.tape.door.settings.voice, now=clock.now())
             assert offer is not None
             return offer.id

@@ -34,8 +34,10 @@ def tape(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     with transaction(engine) as session:
         clinic = create_clinic(session, number=NUMBER, name="Oak Lane", fallback_number="+441632960999")
         for _ in range(2):
-            create_receptionist(session, clinic, heartbeat_at=clock.now())
-    tape = Tape(create_app(settings(tmp_path), engine))
+            create_receptionist(session, clinic, heartbeat_at=clock.now() + timedelta(hours=1))
+    ours = settings(tmp_path)
+    patient = ours.voice.model_copy(update={"max_wait_seconds": 3600})
+    tape = Tape(create_app(ours.model_copy(update={"voice": patient}), engine))
     yield tape
     tape.door.close()
     clock.set_offset(0)

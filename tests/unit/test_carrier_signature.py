@@ -81,7 +81,7 @@ def test_over_http_the_port_belongs_to_the_signed_address() -> None:
     assert not check.accepts("/x", FIELDS, signed("http://127.0.0.1:8001/x"))
 
 
-@pytest.mark.parametrize("target", ["", "x", "http://example.com/x", "*", "//"])
+@pytest.mark.parametrize("target", ["", "x", "http://example.com/x", "*", "//", "/x;", "/x;?", "/x;#y"])
 def test_only_a_plain_path_is_looked_at(target: str) -> None:
     signature = signed("https://example.com/x")
     assert not EXAMPLE.accepts(target, FIELDS, signature)
