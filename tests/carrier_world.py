@@ -62,6 +62,7 @@ class World:
         self.carrier = FakeCarrier(self)
         with transaction(self.engine) as session:
             self.cast = create_cast(session)
+            self.carrier.number = self.cast.hill.number
             self.cast.rosie.idle_since_at = NOW.replace(hour=7)
             self.cast.robin.idle_since_at = NOW.replace(hour=8)
 

@@ -108,6 +108,8 @@ class Lines:
 
     def __init__(self, door: Door | None = None) -> None:
         self.door = door
+        self.number = "clinic"
+        """What callers dial."""
         self.legs: dict[str, FakeLeg] = {}
         self.conferences: list[FakeConference] = []
         self.recordings: dict[str, FakeRecording] = {}
@@ -116,7 +118,7 @@ class Lines:
 
     def dial(self) -> FakeLeg:
         """A caller rings a clinic and hears the first document."""
-        leg = self.add_leg("clinic")
+        leg = self.add_leg(self.number)
         self.follow(leg, *self._asked.incoming(leg.sid))
         return leg
 
