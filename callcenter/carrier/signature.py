@@ -1,7 +1,7 @@
 """Whether a request to the door was signed by the carrier (S1 to S3, twilio-voice §1)."""
 
 from collections.abc import Mapping, Sequence
-from urllib.parse import urldefrag, urlparse
+from urllib.parse import urlparse
 
 from twilio.request_validator import RequestValidator
 
@@ -29,7 +29,7 @@ class SignatureCheck:
         that is not a plain path answer False. The library would not check the body of a request with ``bodySHA256``,
         so those are refused.
         """
-        target = urldefrag(raw_target).url
+        target = raw_target.partition("#")[0]
         if not target.startswith("/") or not header or "bodySHA256" in target:
             return False
         if urlparse(target).geturl() != target.removesuffix("?"):
