@@ -61,11 +61,11 @@ class Request:
 
     def says_the_same_as(self, other: "Request") -> bool:
         """Whether a reader who looks at method, address, form and signature sees no difference."""
-        ours, theirs = (
-            (one.method, one.target.split("#")[0].removesuffix("?"), sorted(one.sent_pairs), one.signature)
-            for one in (self, other)
-        )
-        return ours == theirs
+        return self._said() == other._said()
+
+    def _said(self) -> tuple[str, str, Pairs, str]:
+        target = self.target.split("#")[0].removesuffix("?")
+        return self.method, target, tuple(sorted(self.sent_pairs)), self.signature
 
 
 def sign(text: str, token: str) -> str:
