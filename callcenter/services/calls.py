@@ -161,15 +161,15 @@ def wait_step(
     call = _asking(session, call_id, now)
     if turn == call.turn:
         _enter_queue(session, call, carrier_queue_sid, voice=voice, now=now)
-    if call.state != CallState.QUEUED:
-        return LeaveQueue()
+    if call.state != CallState.QUEUED or call.accepted_offer_id is not None:
+        return LeaveQueue()  # somebody may have accepted before the caller was back in the queue
     if turn == call.turn:
         call.wait_rounds += 1
         call.check_at = now + timedelta(seconds=lifecycle.CHECK_QUEUED_SECONDS)
     if waiting.overflow_due(session, call, now=now):
         lifecycle.to_message(session, call, now=now)
         return LeaveQueue()
-    if call.accepted_offer_id is None and not waiting.anybody_at_work(session, call, now=now):
+    if not waiting.anybody_at_work(session, call, now=now):
         # The next round leads to the message (design §4.4); a promise or music would only delay it.
         return Wait((), may_refuse=recordings.wanted(call), music=False)
     return Wait(_wait_texts(session, call, voice=voice, now=now), may_refuse=recordings.wanted(call))
@@ -191,8 +191,6 @@ def _enter_queue(
 
 
 def _wait_texts(session: Session, call: Call, *, voice: VoiceSettings, now: datetime) -> tuple[str, ...]:
-    if call.accepted_offer_id is not None:
-        return ()
     texts = [voice.prompt("please_wait")] if call.wait_rounds == 1 else []
     texts.append(voice.prompt("position").format(position=waiting.position(session, call)))
     minutes = waiting.estimate_minutes(session, call, now=now)
@@ -253,7 +251,7 @@ def receptionist_step(
         return SayAndHangUp((voice.prompt("already_taken"),))
     if not queueing.accept_offer(session, offer_id, carrier_call_sid=carrier_call_sid, now=now):
         return SayAndHangUp((voice.prompt("already_taken"),))
-    return JoinAsReceptionist(f"{offer.call_id}-{offer.turn}", offer.id)
+    return JoinAsReceptionist(conference_name(session.get_one(Call, offer.call_id)), offer.id)
 
 
 def receptionist_next(session: Session, offer_id: str, *, voice: VoiceSettings, now: datetime) -> Step:

@@ -11,6 +11,7 @@ from callcenter.services.queueing import ANSWER_GRACE_SECONDS
 from tests.carrier_world import World
 from tests.worker.desk import (
     commands_of,
+    hears_long_music,
     legs,
     lost,
     offers,
@@ -162,6 +163,7 @@ def test_a_dequeue_that_fails_twice_puts_the_caller_at_the_front_for_the_next_tu
     world.carrier.refuse("dequeue", unavailable(), unavailable())
     _, softphone = ringing(world)
     since = world.call().waiting_since_at
+    hears_long_music(world)
     world.carrier.pick_up(softphone)
     world.passes(4)
     assert (world.call().turn, world.call().waiting_since_at) == (2, since)
@@ -170,6 +172,14 @@ def test_a_dequeue_that_fails_twice_puts_the_caller_at_the_front_for_the_next_tu
     world.carrier.pick_up(world.softphone())
     world.passes(8)
     assert world.call().state == CallState.CONNECTED
+
+
+def test_a_caller_whom_no_dequeue_reaches_comes_with_the_next_round_of_music(world: World) -> None:
+    world.carrier.refuse("dequeue", *(unavailable() for _ in range(9)))
+    _, softphone = ringing(world)
+    world.carrier.pick_up(softphone)
+    world.passes(4)
+    assert (world.call().state, world.call().turn) == (CallState.CONNECTED, 1)
 
 
 def test_a_join_that_nobody_reported_is_made_up_for(world: World) -> None:
@@ -184,6 +194,7 @@ def test_a_caller_whose_leg_is_up_but_elsewhere_is_offered_again(world: World) -
     world.carrier.refuse("dequeue", over())
     world.carrier.refuse("ask_next_step", over())
     _, softphone = ringing(world)
+    hears_long_music(world)
     world.carrier.pick_up(softphone)
     world.passes(8)
     assert world.call().turn == 2
