@@ -18,6 +18,16 @@ COPIED = (
 )
 """By a worker that copies (test_copying.py)."""
 
+RECONCILED = (
+    *("reconcile.begun", "reconcile.entered", "reconcile.hurried", "reconcile.compared", "reconcile.adopted"),
+    *("reconcile.asked", "reconcile.carrier_deleted", "reconcile.copied_again", "reconcile.wanted_gone"),
+    *("reconcile.object_deleted", "reconcile.upload_aborted"),
+)
+"""By a comparison that repairs (test_reconciling.py)."""
+
+REPLAYED = ("replay.applied",)
+"""By a replay of the ledger after a restore (test_forgetting.py)."""
+
 AGAIN = {
     "purge.carrier_deleted": 3,
     "purge.half_recorded": 3,

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from callcenter.domain.recordings import RecordingState
+from retention.journal import Journal, Kind
 from tests.faults.kills.attacks import SWEPT, attacks
 from tests.faults.kills.kill_desk import KillDesk, kill_desk
 from tests.faults.kills.zygote import Zygote
@@ -68,5 +70,28 @@ def test_a_hold_whose_maker_was_killed_is_in_force_and_one_that_was_released_is_
         desk.kept.clear()
         desk.sweep()
         assert desk.row(recording).state == RecordingState.PURGED
+        assert desk.broken() == []
+    figures(kills=desk.kills, recovered=desk.kills)
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_a_replay_that_is_killed_is_finished_by_the_next_and_what_was_forgotten_stays_so(
+    database: str,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    zygote: Zygote,
+    s3_address: str,
+    figures: Callable[..., None],
+) -> None:
+    with kill_desk(tmp_path, request.getfixturevalue(f"{database}_url"), zygote, s3_address) as desk:
+        restored = desk.recording()
+        journal = Journal(tmp_path / "var")
+        journal.note(Kind.RECORDING, [restored], desk.now() - timedelta(hours=1))
+        desk.wanted_gone.add(restored)
+        desk.dies("replay.applied", 1, "retention", "replay-ledger", "--json")
+        status, said = desk.run("retention", "replay-ledger", "--json")
+        assert status == 0, said
+        desk.sweep()
+        assert desk.row(restored).state == RecordingState.PURGED
         assert desk.broken() == []
     figures(kills=desk.kills, recovered=desk.kills)
