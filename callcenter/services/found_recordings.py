@@ -34,11 +34,11 @@ class Standing(StrEnum):
     AWAITED = "awaited"
     """A row waits for it, and nobody has told."""
     LEFT_OVER = "left_over"
-    """Should be gone: our row says deleted, refused or purged, or it is a surplus copy of a call that we know."""
+    """Should be gone: its row says deleted, refused or purged; or no row has it, and its call may leave nothing."""
     UNEXPLAINED = "unexplained"
-    """No row, and no call of ours with any recording."""
+    """No row has it, and nothing says that it should be gone: a surplus copy, or what a restored database forgot."""
     KEPT = "kept"
-    """Would be left over, but a hold protects a recording of the same call."""
+    """No row has it, but a hold protects a recording of the same call."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def judge(session: Session, listed: Collection[CarrierRecording], *, now: dateti
         elif found.kind != RecordingReportKind.COMPLETED or (call is not None and call.state != CallState.ENDED):
             judged.append(Judged(found, Standing.EXPECTED))
         else:
-            judged.append(_without_row(found, recordings.of_call(session, call.id) if call else [], now))
+            judged.append(_without_row(found, call, recordings.of_call(session, call.id) if call else [], now))
     return judged
 
 
@@ -91,7 +91,7 @@ def _of_row(row: Recording, call_is_over: bool, found: CarrierRecording, now: da
     return Standing.EXPECTED
 
 
-def _without_row(found: CarrierRecording, rows: Sequence[Recording], now: datetime) -> Judged:
+def _without_row(found: CarrierRecording, call: Call | None, rows: Sequence[Recording], now: datetime) -> Judged:
     """A finished recording that no row names, of a call that is over or unknown."""
     at = found.started_at
     of_leg = [
@@ -105,7 +105,9 @@ def _without_row(found: CarrierRecording, rows: Sequence[Recording], now: dateti
         return Judged(found, Standing.EXPECTED)
     if any(row.held for row in rows):
         return Judged(found, Standing.KEPT)
-    return Judged(found, Standing.LEFT_OVER if rows else Standing.UNEXPLAINED)
+    refused = call is not None and call.recording_refused_at is not None and call.message_consent_at is None
+    purged = bool(rows) and all(row.state == RecordingState.PURGED for row in rows)
+    return Judged(found, Standing.LEFT_OVER if refused or purged else Standing.UNEXPLAINED)
 
 
 def _awaits(row: Recording) -> bool:

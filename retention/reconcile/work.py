@@ -56,9 +56,10 @@ class Work:
     _failures: int = field(default=0)
 
     def goes_on(self) -> bool:
-        """Asked before each batch; False ends the run, and the report says so."""
-        if not self.keep_going():
+        """Asked before each batch; False ends the run, which then is no success."""
+        if self.report.complete and not self.keep_going():
             self.report.complete = False
+            self.report.fail("incomplete")
         return self.report.complete
 
     def settle(self, kind: Kind, id_: str, repair: Callable[[], bool] | None) -> None:
