@@ -18,5 +18,11 @@ TABLES: tuple[Table, ...] = (
 )
 """The database."""
 
-ELSEWHERE: tuple[Table, ...] = (recordings.STORE, recordings.CARRIER, audit.LOG, audit.COOKIES)
+ELSEWHERE: tuple[Table, ...] = (
+    recordings.STORE,
+    recordings.CARRIER,
+    recordings.JOURNAL,
+    audit.LOG,
+    audit.COOKIES,
+)
 """Everything outside of it."""

@@ -110,3 +110,13 @@ CARRIER = Table(
     NOBODY,
     (F("recording media", "the talk or message as recorded", SPECIAL),),
 )  # fmt: skip
+
+JOURNAL = Table(
+    "journal", "what was forgotten, in the state directory: so that a restored database forgets it again (P16)", BY_LAW,
+    "60 days, longer than any backup: who runs the service removes older lines", NOBODY,
+    (
+        F("kind", "recording or call"),
+        F("id", "of a row that is blanked, and leads to nobody"),
+        F("at", "when it was forgotten"),
+    ),
+)  # fmt: skip
