@@ -113,7 +113,7 @@ CARRIER = Table(
 
 JOURNAL = Table(
     "journal", "what was forgotten, in the state directory: so that a restored database forgets it again (P16)", BY_LAW,
-    "60 days, longer than any backup: who runs the service removes older lines", NOBODY,
+    "60 to 91 days, longer than any backup; whole months go", NOBODY,
     (
         F("kind", "recording or call"),
         F("id", "of a row that is blanked, and leads to nobody"),

@@ -148,11 +148,12 @@ def test_a_replay_may_be_broken_off_and_run_again(here: Installation, tmp_path: 
     restore = _back_up(here.settings.database_url, tmp_path)
     _forget_some(here)
     restore()
-    with here.journal.file.open("a") as file:
+    noted = here.journal.file_of(clock.now())
+    with noted.open("a") as file:
         file.write('{"kind": "account", "id": "1", "at": "2030-01-01T00:00:00+00:00"}\n')
     assert cli.run(["retention", "replay-ledger"]) == 1, "a later version knows what this is"
     assert cli.run(["jobs"]) == 1, "so it is not at home yet"
-    here.journal.file.write_text(here.journal.file.read_text().replace('"account"', '"call"'))
+    noted.write_text(noted.read_text().replace('"account"', '"call"'))
     assert cli.run(["retention", "replay-ledger"]) == 0
     assert cli.run(["retention", "replay-ledger"]) == 0
     assert cli.run(["jobs"]) == 0
@@ -161,14 +162,21 @@ def test_a_replay_may_be_broken_off_and_run_again(here: Installation, tmp_path: 
 def test_a_line_that_a_crash_tore_harms_no_other(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     journal.note(Kind.CALL, ["a" * 32], clock.now())
-    with journal.file.open("a") as file:
+    with journal.file_of(clock.now()).open("a") as file:
         file.write('{"kind": "call", "id": "b')
     journal.note(Kind.CALL, ["c" * 32, "d" * 32], clock.now())
     assert [line.id[0] for line in journal.lines()] == ["a", "c", "d"]
 
 
+def test_the_journal_is_kept_for_longer_than_any_backup_and_no_longer(tmp_path: Path) -> None:
+    journal, now = Journal(tmp_path), clock.now()
+    for days in (150, 45, 0):
+        journal.note(Kind.CALL, [f"{days}"], now - timedelta(days=days))
+    assert [line.id for line in journal.lines()] == ["45", "0"]
+
+
 def test_nothing_counts_as_forgotten_that_the_journal_could_not_note(here: Installation) -> None:
-    here.journal.file.mkdir()
+    here.journal.file_of(clock.now()).mkdir()
     engine = wiring.engine(here.settings)
     with transaction(engine) as session:
         session.get_one(Recording, here.ids["wanted"]).purge_wanted = True
