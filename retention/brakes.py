@@ -83,8 +83,9 @@ def braked_clinics(session: Session, now: datetime) -> dict[str, int]:
 
 
 def too_much(due: dict[str, int], of_all: dict[str, int]) -> dict[str, int]:
-    """Of the counts by clinic those that are too high to be deleted at once; ``of_all`` is what each clinic has."""
-    return {clinic_id: count for clinic_id, count in due.items() if brakes(count, of_all[clinic_id])}
+    """Of the counts by clinic those that are too high to be deleted at once; ``of_all`` is what each clinic has, which
+    may be nothing any more when another sweep was quicker."""
+    return {clinic_id: count for clinic_id, count in due.items() if brakes(count, of_all.get(clinic_id, 0))}
 
 
 def log_lifted(
