@@ -18,7 +18,7 @@ from twilio.twiml.voice_response import VoiceResponse
 
 from callcenter import serving
 
-THREADS = 16
+THREADS = 32
 
 
 class Base(DeclarativeBase):
@@ -117,7 +117,9 @@ def _with_upsert(engine: Engine, sid: str, from_number: str, to_number: str) -> 
     statement = insert(FloorCall).values(clinic_id=clinic, **values)
     with engine.begin() as connection:
         connection.execute(
-            statement.on_conflict_do_update(index_elements=["sid"], set_={"from_number": statement.excluded.from_number})
+            statement.on_conflict_do_update(
+                index_elements=["sid"], set_={"from_number": statement.excluded.from_number}
+            )
         )
     return True
 

@@ -21,7 +21,7 @@ from callcenter.models import Call, CallLeg, CarrierEvent, new_id
 from tests.factories import create_clinic
 
 FLOORS = ("orm", "upsert")
-CONNECTIONS = 16
+CONNECTIONS = 32
 STEADY_PER_SECOND = 100
 
 

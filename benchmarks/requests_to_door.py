@@ -59,6 +59,14 @@ class Outcome:
     example: bytes = b""
     lasted: float = 0.0
 
+    def note(self, answer: bytes, seconds: float) -> None:
+        """An answer came."""
+        if answer.startswith(b"HTTP/1.1 200") and b"<Response" in answer:
+            self.seconds.append(seconds)
+        else:
+            self.wrong += 1
+            self.example = answer[:300]
+
     @property
     def per_second(self) -> float:
         """Right answers a second."""
@@ -96,7 +104,6 @@ def load(
     connections: int,
     lasting: float | None = None,
     per_second: float | None = None,
-    expected: bytes = b"<Response",
 ) -> Outcome:
     """Send the requests over so many connections, as fast as answers come, or ``per_second``; an answer that comes late
     then counts from when its request was due. Ends when all are answered or ``lasting`` seconds are over."""
@@ -109,11 +116,12 @@ def load(
     started = time.perf_counter()
     due = _due_times(started, per_second)
     next_due, waiting = next(due), True
+    until = started + (lasting or float("inf"))
     while waiting or len(free) < connections:
         now = time.perf_counter()
         while free and waiting and next_due <= now:
-            request = next(ahead, None)
-            if request is None or (lasting is not None and now - started > lasting):
+            request = next(ahead, None) if now < until else None
+            if request is None:
                 waiting = False
                 break
             free.popleft().send(request, now if per_second is None else next_due)
@@ -121,18 +129,14 @@ def load(
         pause = max(0.0, next_due - time.perf_counter()) if waiting and free else 30.0
         for key, _ in busy.select(pause):
             connection = key.data
-            answer = connection.answer()
-            if connection in free:  # nothing was asked: the server hangs up on who is idle for long
-                free.remove(connection)
-                free.append(_renewed(busy, everybody, connection, port))
-                continue
+            was_idle = connection in free  # the server hangs up on who is idle for long
+            answer = b"" if was_idle else connection.answer()
             if answer is None:
                 continue
-            if answer.startswith(b"HTTP/1.1 200") and expected in answer:
-                outcome.seconds.append(time.perf_counter() - connection.began)
+            if was_idle:
+                free.remove(connection)
             else:
-                outcome.wrong += 1
-                outcome.example = answer[:300]
+                outcome.note(answer, time.perf_counter() - connection.began)
             if not answer or b"Connection: close" in answer:
                 connection = _renewed(busy, everybody, connection, port)
             free.append(connection)
@@ -143,9 +147,7 @@ def load(
     return outcome
 
 
-def _renewed(
-    busy: selectors.BaseSelector, everybody: list[_Connection], old: _Connection, port: int
-) -> _Connection:
+def _renewed(busy: selectors.BaseSelector, everybody: list[_Connection], old: _Connection, port: int) -> _Connection:
     busy.unregister(old.socket)
     old.socket.close()
     new = _Connection(port)

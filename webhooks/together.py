@@ -1,7 +1,9 @@
 """Requests that wait at the same moment share one transaction: one set of statements, one wait for the disk
-(docs/performance.md has the figures). Who comes while it runs shares the next one; nobody waits for company."""
+(docs/performance.md has the figures). Who comes while it runs shares the next one; who comes alone does not wait for
+company."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,6 +14,8 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 MOST = 50
 """Requests in one transaction: enough for a storm, and little lost when it has to be done again."""
+GATHERING_SECONDS = 0.002
+"""After a group, so that the next one is a group too: answered callers and new ones are on their way just then."""
 
 
 @dataclass(eq=False)
@@ -22,9 +26,7 @@ class _Asking(Generic[Item, Answer]):
 
 
 class _Turn:
-    """One thread's leave to work; taken back when it is stuck, so that another may begin."""
-
-    revoked = False
+    """One thread's leave to work; given to another when it is stuck."""
 
 
 class Together(Generic[Item, Answer]):
@@ -56,7 +58,10 @@ class Together(Generic[Item, Answer]):
             return asking.answer.result(timeout=within_seconds)
         except TimeoutError:
             asking.too_late.set()
-            self._unblock()
+            with self._guard:
+                self._turns.clear()  # whoever works now is stuck: others begin with those who come next
+                if self._waiting:
+                    self._begin()
             raise
 
     def _begin(self) -> None:
@@ -64,23 +69,16 @@ class Together(Generic[Item, Answer]):
         self._turns.add(turn)
         self._threads.submit(self._work_off, turn)
 
-    def _unblock(self) -> None:
-        """Whoever works now is stuck: let others begin in their place with those who come next."""
-        with self._guard:
-            for turn in self._turns:
-                turn.revoked = True
-            self._turns.clear()
-            if self._waiting:
-                self._begin()
-
     def _work_off(self, turn: _Turn) -> None:
         while group := self._next_group(turn):
             self._answer(group)
+            if len(group) > 1:
+                time.sleep(GATHERING_SECONDS)
 
     def _next_group(self, turn: _Turn) -> list[_Asking[Item, Answer]]:
         with self._guard:
             group: list[_Asking[Item, Answer]] = []
-            while self._waiting and len(group) < MOST and not turn.revoked:
+            while self._waiting and len(group) < MOST and turn in self._turns:
                 asking = self._waiting.popleft()
                 if not asking.too_late.is_set():
                     group.append(asking)

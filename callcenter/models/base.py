@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
-from sqlalchemy import DateTime, Dialect, Enum, MetaData, String, TypeDecorator, text
+from sqlalchemy import DateTime, Dialect, Enum, MetaData, String, Table, TypeDecorator, text
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 
@@ -73,3 +73,10 @@ class Base(DeclarativeBase):
         }
     )
     type_annotation_map: dict[Any, Any] = {}  # noqa: RUF012 - declared so by SQLAlchemy
+
+
+def table_of(model: type[Base]) -> Table:
+    """The table behind a class, for statements on a hot path."""
+    table = model.__table__
+    assert isinstance(table, Table)  # noqa: S101 - tells the type checker what a mapped class has
+    return table

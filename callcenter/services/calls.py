@@ -4,7 +4,7 @@ Every function answers a Step for the state as it is now, so a late, repeated or
 sensible answer (design §2). Requests of an older turn never change state.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -30,6 +30,7 @@ from callcenter.domain.steps import (
 from callcenter.errors import NotFound
 from callcenter.models import Call, Clinic, Offer
 from callcenter.services import arrivals, lifecycle, queueing, recordings, replays, waiting
+from callcenter.services.arrivals import Route
 from callcenter.services.call_rows import locked, locked_by_sid
 from callcenter.services.carrier_events import note_event
 
@@ -51,26 +52,32 @@ def receive_calls(
 ) -> list[Received | None]:
     """Callers have rung our numbers. Inserts each call once; a repeat gets the step that fits its state. In the order
     of ``arrived``; None for a number that belongs to no clinic."""
-    owners = arrivals.clinics_by_number(session, {call.to_number for call in arrived})
-    replayed = replays.seen_among(session, [call.carrier_call_sid for call in arrived], now=now)
+    routes = arrivals.routes(session, arrived, now=now)
+    replayed = _replayed(session, routes, now=now)
     fresh = [
-        (call, owners[call.to_number])
-        for call in arrived
-        if call.to_number in owners and call.carrier_call_sid not in replayed
+        (call, routes[call.carrier_call_sid]) for call in arrived if call.carrier_call_sid in routes.keys() - replayed
     ]
     new = arrivals.insert_calls(session, fresh, now=now)
 
-    def receive(incoming: IncomingCall) -> Received | None:
-        call = new.get(incoming.carrier_call_sid)
-        if call is not None and not call.clinic_was_closed:
-            clinic = owners[incoming.to_number]
-            return Received(Greet(_greeting(clinic, call.recording_wanted, voice), clinic.id), call.call_id)
-        row = locked_by_sid(session, incoming.carrier_call_sid)
-        if row is not None:
-            return Received(_step(session, row, voice=voice, now=now), row.id, row.turn)
-        return Received(SayAndHangUp()) if incoming.carrier_call_sid in replayed else None
+    def receive(sid: str) -> Received | None:
+        if sid in new and not routes[sid].closed:
+            return Received(_greet(routes[sid], voice), new[sid])
+        call = locked_by_sid(session, sid)
+        if call is not None:
+            return Received(_step(session, call, voice=voice, now=now), call.id, call.turn)
+        return Received(SayAndHangUp()) if sid in replayed else None
 
-    return [receive(call) for call in arrived]
+    return [receive(call.carrier_call_sid) for call in arrived]
+
+
+def _replayed(session: Session, routes: Mapping[str, Route], *, now: datetime) -> set[str]:
+    if not any(route.replays_known for route in routes.values()):
+        return set()
+    return replays.seen_among(session, routes, now=now)
+
+
+def _greet(route: Route, voice: VoiceSettings) -> Greet:
+    return Greet(_greeting(route.clinic_name, route.greeting, route.recording_wanted, voice), route.clinic_id)
 
 
 def receive_call(session: Session, incoming: IncomingCall, *, voice: VoiceSettings, now: datetime) -> Step:
@@ -98,7 +105,7 @@ def _step(session: Session, call: Call, *, voice: VoiceSettings, now: datetime) 
         lifecycle.to_message(session, call, now=now)
     if call.state == CallState.RINGING:
         clinic = session.get_one(Clinic, call.clinic_id)
-        return Greet(_greeting(clinic, recordings.wanted(call), voice), call.clinic_id)
+        return Greet(_greeting(clinic.name, clinic.greeting, recordings.wanted(call), voice), call.clinic_id)
     if call.state == CallState.QUEUED and call.accepted_offer_id is None:
         lost = (voice.prompt("connection_lost"),) if call.turn > 1 and call.connected_at else ()
         return Greet(lost, call.clinic_id)
@@ -114,8 +121,8 @@ def conference_name(call: Call) -> str:
     return f"{call.id}-{call.turn}"
 
 
-def _greeting(clinic: Clinic, recorded: bool, voice: VoiceSettings) -> tuple[str, ...]:
-    greeting = clinic.greeting or voice.prompt("greeting").format(clinic=clinic.name)
+def _greeting(clinic_name: str, own_greeting: str | None, recorded: bool, voice: VoiceSettings) -> tuple[str, ...]:
+    greeting = own_greeting or voice.prompt("greeting").format(clinic=clinic_name)
     return (greeting, voice.prompt("recording_notice")) if recorded else (greeting,)
 
 

@@ -130,8 +130,13 @@ def opening_bands(session: Session, clinic: Clinic) -> list[Band] | None:
     """The clinic's hours in order, or None for a clinic that never stated any and is always open."""
     if clinic.hours_set_at is None:
         return None
-    rows = session.scalars(select(OpeningBand).where(OpeningBand.clinic_id == clinic.id))
-    return sorted(Band(row.weekday, row.opens_minute, row.closes_minute) for row in rows)
+    return stated_bands(session, clinic.id)
+
+
+def stated_bands(session: Session, clinic_id: str) -> list[Band]:
+    """The hours that a clinic has stated, in order; none for one that is always closed."""
+    bands = select(OpeningBand.weekday, OpeningBand.opens_minute, OpeningBand.closes_minute)
+    return sorted(Band(*row) for row in session.execute(bands.where(OpeningBand.clinic_id == clinic_id)))
 
 
 def clinic_is_open(session: Session, clinic: Clinic, now: datetime) -> bool:

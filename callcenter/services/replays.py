@@ -37,8 +37,6 @@ def was_over_before(call: Call, ended_at: datetime) -> bool:
 
 def seen_among(session: Session, carrier_call_sids: Iterable[str], *, now: datetime) -> set[str]:
     """Those of the SIDs that were found to be replays before."""
-    if session.scalar(select(ReplayedCall.sid_hash).limit(1)) is None:
-        return set()
     hashed = {_sid_hash(session, sid, now=now): sid for sid in carrier_call_sids}
     known = select(ReplayedCall.sid_hash).where(ReplayedCall.sid_hash.in_(hashed), ReplayedCall.expires_at > now)
     return {hashed[one] for one in session.scalars(known)}
