@@ -10,6 +10,8 @@ import pytest
 from callcenter import ports
 from callcenter.crash_points import POINTS
 from tests.conventions.project import PRODUCT, ROOT, name_of, python_files
+from tests.faults.kills.attacks import COPIED, HOLDS, RECONCILED, REPLAYED, SWEPT
+from tests.faults.kills.call_stories import STORIES
 
 STEPS_ARE_IN = ("callcenter/worker", "callcenter/services", "retention", "webhooks")
 READING = {
@@ -41,6 +43,11 @@ def test_every_durable_step_registers_a_crash_point() -> None:
 def test_every_point_is_used_exactly_once_and_every_used_name_is_a_point() -> None:
     used = Counter(name for file in python_files(*PRODUCT) for name in _points(ast.parse(file.read_text())))
     assert used == Counter(dict.fromkeys(POINTS, 1))
+
+
+def test_every_point_is_attacked() -> None:
+    told = [point for story in STORIES.values() for point in story.points]
+    assert sorted([*SWEPT, *HOLDS, *COPIED, *RECONCILED, *REPLAYED, *told]) == sorted(POINTS)
 
 
 @pytest.mark.parametrize(
