@@ -18,10 +18,16 @@ def json_option(command: Command) -> Command:
 def emit(data: Any, json_output: bool, lines: Iterable[str]) -> None:
     """Print ``data`` as one JSON document, or the lines. Times become RFC 3339 in UTC."""
     if json_output:
-        click.echo(json.dumps(data, ensure_ascii=False, indent=2, default=_plain))
+        click.echo(_shown(json.dumps(data, ensure_ascii=False, indent=2, default=_plain), keep="\n"))
     else:
         for line in lines:
-            click.echo(line)
+            click.echo(_shown(line))
+
+
+def _shown(text: str, keep: str = "") -> str:
+    """The text with every character escaped that a terminal would obey instead of showing it (S28): somebody's name
+    must not move the cursor, turn the line around or begin another one. Such escapes are those of JSON too."""
+    return "".join(c if c.isprintable() or c in keep else json.dumps(c)[1:-1] for c in text)
 
 
 def table(items: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *, nothing: str) -> list[str]:
