@@ -90,12 +90,15 @@ def test_while_the_clocks_of_host_and_database_differ_nothing_is_compared(
         desk.reconcile(ALL, now=None)
 
 
-def test_recordings_that_are_missing_by_the_dozen_mean_that_the_store_is_the_wrong_one(desk: Desk) -> None:
-    recordings = [stored(desk) for _ in range(53)]
+def test_recordings_that_are_missing_by_the_dozen_mean_that_the_store_is_the_wrong_one(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retention.reconcile.objects.BRAKE_COUNT", 4)
+    recordings = [stored(desk) for _ in range(7)]
     desk.store.delete([desk.row(one).store_key for one in recordings])
     elsewhere = put(desk, key())
     report = desk.reconcile(ALL)
-    assert counts(report) == {"object_missing": (51, 0), "object_without_row": (1, 0)}
+    assert counts(report) == {"object_missing": (5, 0), "object_without_row": (1, 0)}
     assert "RECORDINGS_URL" in report.brakes[0]
     assert desk.s3.names() == [elsewhere]
 
