@@ -12,7 +12,7 @@ from tests.databases import PostgresTemplate, SQLiteTemplate
 from tests.faults.storm_machine import StormMachine
 from tests.services.fresh_engine import FreshEngine
 
-pytestmark = [pytest.mark.campaign, pytest.mark.timeout(1800 if LONG else 240)]
+pytestmark = [pytest.mark.campaign, pytest.mark.timeout(3600 if LONG else 600)]
 
 
 def rage(template: SQLiteTemplate | PostgresTemplate, folder: pytest.TempPathFactory, examples: int) -> Counter[str]:

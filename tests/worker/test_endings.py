@@ -119,6 +119,15 @@ def test_after_the_end_no_leg_is_left_open_in_our_rows_or_at_the_carrier(world: 
     assert [(leg.state, leg.ended_at is None) for leg in legs(world)] == [(LegState.COMPLETED, False)]
 
 
+def test_a_leg_that_the_carrier_never_made_is_closed_with_its_call(world: World) -> None:
+    world.carrier.refuse("ring", *(unavailable(maybe_done=False) for _ in range(9)))
+    caller = waiting(world)
+    world.passes(3)
+    world.carrier.end_leg(caller)
+    world.quietens()
+    assert [(leg.state, leg.ended_at is None) for leg in legs(world)] == [(LegState.CANCELLED, False)]
+
+
 def test_sweeping_goes_on_when_the_carrier_is_back(world: World) -> None:
     caller, softphone = talking(world)
     softphone.conference = None
