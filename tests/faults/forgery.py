@@ -220,7 +220,10 @@ class Forger:
     # the signature
 
     def signature_bit(self, one: Request) -> Request:
-        raw = bytearray(base64.b64decode(one.signature + "==")) or bytearray(20)
+        try:
+            raw = bytearray(base64.b64decode(one.signature) or bytes(20))
+        except ValueError:  # misspelt by a change before
+            raw = bytearray(20)
         raw[self.random.randrange(len(raw))] ^= 1 << self.random.randrange(8)
         return replace(one, signature=base64.b64encode(raw).decode())
 

@@ -20,7 +20,7 @@ from urllib.parse import unquote_to_bytes, urldefrag
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine, MetaData, event, select
+from sqlalchemy import Engine, event, select
 from werkzeug.test import run_wsgi_app
 
 from callcenter import clock
@@ -29,7 +29,7 @@ from callcenter.carrier.urls import DoorUrls
 from callcenter.db import create_engine_for, transaction
 from callcenter.domain.phone_numbers import caller_number
 from callcenter.errors import BadInput, Forbidden
-from callcenter.models import Call, Clinic
+from callcenter.models import Base, Call, Clinic
 from tests.campaigns import runs
 from tests.contracts.simulator_rig import ACCOUNT_SID, AUTH_TOKEN, CLINIC
 from tests.factories import create_clinic, create_offer, create_receptionist, create_recording
@@ -151,11 +151,9 @@ def door(tmp_path: Path, sqlite_url: str, quiet: None, monkeypatch: pytest.Monke
 def what_is_there(engine: Engine) -> dict[str, Any]:
     """The rows of each table and the states of what has one. The events are left out: under a right signature the
     number of a notification can be hidden, and the same fact is then noted once more, to no effect."""
-    tables = MetaData()
-    tables.reflect(engine)
     found: dict[str, Any] = {}
     with engine.connect() as connection:
-        for table in (table for table in tables.sorted_tables if table.name != "carrier_events"):
+        for table in (table for table in Base.metadata.sorted_tables if table.name != "carrier_events"):
             columns = [*table.primary_key, *(table.c[name] for name in ("state", "outcome") if name in table.c)]
             found[table.name] = sorted(map(str, connection.execute(select(*columns))))
     return found
