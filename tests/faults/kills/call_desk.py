@@ -40,7 +40,7 @@ SECONDS = 90
 
 @dataclass
 class CallDesk:
-    """``armed`` are the points at which worker and door still die."""
+    """``armed`` are the points at which worker and door die, ``name`` or ``name:nth``."""
 
     rig: Rig
     zygote: Zygote
@@ -90,8 +90,11 @@ class CallDesk:
         assert (status, len(marked)) == (-signal.SIGKILL, 1), f"The worker ended with {status} at {marked}."
         self.worker = self.start("worker")
 
+    def _marker(self, point: str) -> Path:
+        return self.markers / point.partition(":")[0]
+
     def _killed(self, point: str) -> int | None:
-        marker = self.markers / point
+        marker = self._marker(point)
         return int(marker.read_text() or 0) if marker.exists() else None
 
     def somebody_died(self) -> bool:
@@ -104,7 +107,7 @@ class CallDesk:
         for point, pid in deadly.items():
             assert not Path(f"/proc/{pid}/exe").exists(), f"{pid} should have died at {point}"
             self.kills[point] += 1
-            (self.markers / point).unlink()
+            self._marker(point).unlink()
         return set(deadly)
 
     def until(self, what: str, look: Callable[[], Any]) -> Any:
@@ -137,10 +140,10 @@ class CallDesk:
         found: Call = self.until(f"the call is {state}", reached)
         return found
 
-    def connected(self, *steps: dict[str, Any], turn: int = 1) -> tuple[str, Call]:
+    def connected(self, *steps: dict[str, Any]) -> tuple[str, Call]:
         """A caller who talks to a receptionist, and is recorded."""
         sid = self.dial(*steps)
-        call = self.is_in(sid, CallState.CONNECTED, turn)
+        call = self.is_in(sid, CallState.CONNECTED)
         self.until("it is recorded", lambda: self.recording(sid).state == RecordingState.RECORDING)
         return sid, call
 

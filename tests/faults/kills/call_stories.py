@@ -107,7 +107,7 @@ def queue_is_broken(desk: CallDesk) -> None:
     """The carrier fails twice to take the caller out of the queue."""
     broken = {"action": "status", "status": 503, "times": 2}
     desk.rig.faults({"match": {"kind": "rest", "path_contains": "/Members/"}, **broken})
-    sid, _ = desk.connected(turn=2)
+    sid, _ = desk.connected()
     desk.hangs_up(sid)
 
 
@@ -150,7 +150,7 @@ def join_is_not_reported(desk: CallDesk) -> None:
 def caller_does_not_come(desk: CallDesk) -> None:
     """The caller is out of the queue and asks nothing for a long time."""
     desk.rig.faults({"match": {"kind": "control", "url_contains": "/1/next"}, "action": "delay", "seconds": 9})
-    sid, _ = desk.connected(turn=2)
+    sid, _ = desk.connected()
     desk.hangs_up(sid)
 
 
@@ -158,6 +158,7 @@ def caller_is_gone(desk: CallDesk) -> None:
     """While the worker brings the caller to her it dies, the caller hangs up, and the carrier's word of it is lost."""
     desk.rig.faults({"match": {"kind": "rest", "path_contains": "/Members/"}, "action": "delay", "seconds": 60})
     sid = desk.dial()
+    desk.is_in(sid, CallState.QUEUED)
     desk.until("she answers", lambda: desk.rig.call(sid).accepted_offer_id)  # type: ignore[union-attr]
     desk.stop_worker()
     desk.rig.faults(*({"match": {"kind": kind}, **DROPPED} for kind in ("callback", "control")))

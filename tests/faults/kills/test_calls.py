@@ -12,6 +12,8 @@ from tests.faults.kills.zygote import Zygote
 
 pytestmark = [pytest.mark.campaign, pytest.mark.timeout(900), pytest.mark.xdist_group("kills")]
 
+LATER = {"command.claimed": (3, 6), "command.unrecorded": (3, 6), "door.committed": (2, 4, 7)}
+"""Points that a story comes to many times in one process, and when else somebody dies there."""
 MOST_TELLINGS = 5
 """One death may keep others from being reached; then the story is told again for those."""
 
@@ -44,8 +46,10 @@ def test_a_call_survives_the_death_of_the_worker_and_of_the_door_at_every_step(
 
 
 def attacks(database: str) -> list[tuple[str, tuple[str, ...]]]:
-    """Stories and where somebody dies in them: in a campaign each point alone on both databases; otherwise all points
-    of a story one after another, on one of them."""
+    """Stories and where somebody dies in them. In a campaign each point alone, some at a later time too, on both
+    databases; otherwise all points of a story one after another, on one of them."""
     if LONG:
-        return [(name, (point,)) for name, story in STORIES.items() for point in story.points]
+        alone = [(name, (point,)) for name, story in STORIES.items() for point in story.points]
+        later = [(name, (f"{point}:{nth}",)) for name, (point,) in alone for nth in LATER.get(point, ())]
+        return [*alone, *later]
     return [(name, story.points) for name, story in list(STORIES.items())[database == "postgresql" :: 2]]
