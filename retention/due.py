@@ -85,8 +85,9 @@ def claim(
         is_free(due_at, now),
         Recording.clinic_id.in_(of_clinics) if of_clinics is not None else true(),
     )
-    # Whoever failed last comes last (R15), so that one clinic's trouble does not keep another's turn away.
-    ids = session.scalars(select(Recording.id).where(free).order_by(Recording.next_attempt_at).limit(limit)).all()
+    # Whoever failed most often comes last (R15), so that one clinic's trouble does not keep another's turn away.
+    turn = (Recording.attempts, Recording.next_attempt_at)
+    ids = session.scalars(select(Recording.id).where(free).order_by(*turn).limit(limit)).all()
     if not ids:
         return []
     token = new_id()
@@ -102,7 +103,7 @@ def claim(
         .execution_options(synchronize_session=False)
     )
     ours = select(Recording).where(Recording.id.in_(ids), Recording.lease_token == token)
-    return [_claimed(row, token) for row in session.scalars(ours.order_by(Recording.next_attempt_at))]
+    return [_claimed(row, token) for row in session.scalars(ours.order_by(*turn))]
 
 
 def forget_waiting(session: Session, now: datetime) -> None:

@@ -16,7 +16,7 @@ from retention.due import Claimed, Why
 from retention.removal import NEVER_MADE, LeftAlone, Removed
 
 LEFT_ALONE_SECONDS = 0.1
-"""Not in this sweep any more; in the next one before those who failed."""
+"""Not in this sweep any more; in the next one before those who failed more often (``due.claim``)."""
 
 
 def forget(session: Session, one: Claimed, why: Why, proof: Removed, now: datetime) -> bool:

@@ -67,7 +67,7 @@ def test_a_clock_that_is_behind_deletes_only_what_has_expired_by_it(world: World
 
 
 @pytest.mark.parametrize("jump", [*FORWARD.values(), *BACK.values()], ids=[*FORWARD, *(f"back {one}" for one in BACK)])
-@pytest.mark.parametrize("after", range(4))
+@pytest.mark.parametrize("after", [0, 1, 3])
 def test_a_jump_during_a_sweep_takes_nothing_that_was_not_due_before(world: World, jump: timedelta, after: int) -> None:
     due, young = world.recording(), world.recording(expires_at=NOW + timedelta(minutes=10))
     asked = []
