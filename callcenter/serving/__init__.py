@@ -139,5 +139,11 @@ def _refuse(
     problem = {"type": "about:blank", "title": title, "status": int(number), "code": code, "detail": sentence}
     body = json.dumps(problem | {"errors": []}).encode()
     kind = ("Content-Type", "application/problem+json")
-    start_response(status, [kind, ("Content-Length", str(len(body))), ("Cache-Control", "no-store"), *headers])
+    own = [
+        kind,
+        ("Content-Length", str(len(body))),
+        ("Cache-Control", "no-store"),
+        ("X-Content-Type-Options", "nosniff"),
+    ]
+    start_response(status, [*own, *headers])
     return [body]
