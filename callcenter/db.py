@@ -122,7 +122,8 @@ def _sqlite_engine(url: str, database: str | None, pool_size: int, pool_timeout_
     def prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # the driver's own BEGIN is deferred; ours decides
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
+        pragmas = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY", "secure_delete=ON")
+        for pragma in pragmas:  # what is deleted is overwritten, so that it is gone from the file too (P4)
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

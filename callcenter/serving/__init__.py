@@ -139,11 +139,6 @@ def _refuse(
     problem = {"type": "about:blank", "title": title, "status": int(number), "code": code, "detail": sentence}
     body = json.dumps(problem | {"errors": []}).encode()
     kind = ("Content-Type", "application/problem+json")
-    own = [
-        kind,
-        ("Content-Length", str(len(body))),
-        ("Cache-Control", "no-store"),
-        ("X-Content-Type-Options", "nosniff"),
-    ]
-    start_response(status, [*own, *headers])
+    own = [("Content-Length", str(len(body))), ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")]
+    start_response(status, [kind, *own, *headers])
     return [body]
