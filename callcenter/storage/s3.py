@@ -71,7 +71,9 @@ class S3RecordingStore:
             )["UploadId"]
         try:
             sent = []
-            for number, part in enumerate(_chain(first, second, parts), 1):
+            ahead = [first, second]
+            del first, second  # in memory for no longer than their turn
+            for number, part in enumerate(_chain(ahead, parts), 1):
                 whole.update(part)
                 size += len(part)
                 sent.append(self._send_part(name, upload_id, number, part))
@@ -268,9 +270,9 @@ def _parts(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield bytes(buffer)
 
 
-def _chain(first: bytes, second: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield second
+def _chain(ahead: list[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
+    while ahead:
+        yield ahead.pop(0)
     yield from rest
 
 
