@@ -1,5 +1,7 @@
 """The web app for people and their programs: pages and the JSON API. Twilio never comes here (see ``webhooks``)."""
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from flask import Flask
@@ -17,7 +19,13 @@ from callcenter.web.api.documents import INFO, SECURITY_SCHEMES
 from callcenter.web.pages import pages
 from callcenter.web.parts import EXTENSION, Parts
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
 GROUPS = (health, calls, call_actions, recordings, bookings, clinics, diary, receptionists, stats)
+
+
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 class OpaqueConverter(BaseConverter):
@@ -58,7 +66,20 @@ def create_app(settings: Settings, engine: Engine, store: RecordingStore) -> Fla
     for group in GROUPS:
         app.register_api(group.api)
     app.register_blueprint(pages)
+    app.wsgi_app = _probed_by_any_name(app.wsgi_app, "localhost")  # type: ignore[assignment,method-assign]
     return app
+
+
+def _probed_by_any_name(answer: "WSGIApplication", name: str) -> "WSGIApplication":
+    """Load balancers and Prometheus ask a process by its address, which is none of our names. What they are shown says
+    nothing that depends on a name."""
+
+    def probed(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if environ.get("PATH_INFO") in PROBES:
+            environ["HTTP_HOST"] = name
+        return answer(environ, start_response)
+
+    return probed
 
 
 def _trusted_hosts(settings: Settings) -> list[str]:

@@ -126,6 +126,12 @@ def test_probes_need_no_key(small_world: World) -> None:
     assert small_world.get(None, "//readyz").json == {"status": "ok"}
 
 
+@pytest.mark.parametrize("path", ["//healthz", "//readyz", "//metrics"])
+def test_probes_are_asked_by_the_address_of_a_process(small_world: World, path: str) -> None:
+    assert small_world.get(None, path, headers={"Host": "192.0.2.7:8201"}).status_code == 200
+    assert small_world.get(None, "/calls", headers={"Host": "192.0.2.7:8201"}).status_code in (400, 401)
+
+
 def test_metrics_show_the_queue_and_the_recordings(world: World) -> None:
     with transaction(world.engine) as session:
         waiting = create_call(
