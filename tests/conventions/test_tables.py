@@ -2,7 +2,7 @@
 
 from sqlalchemy import DateTime
 
-from callcenter.models import Base
+from callcenter.models import Base, new_id
 from callcenter.models.base import UtcDateTime
 
 OF_NO_SINGLE_CLINIC = {
@@ -49,3 +49,14 @@ def test_an_id_of_the_carrier_is_recognised_by_its_name() -> None:
         if column.name.endswith("_sid") and not column.name.startswith("carrier_")
     ]
     assert unmarked == []
+
+
+def test_every_id_of_ours_is_random_and_has_128_bits() -> None:
+    """S14: uniqueness is not authorisation, but nobody should be able to count."""
+    keys = [table.c.id for table in Base.metadata.sorted_tables if "id" in table.c]
+    assert len(keys) > 15
+    assert [str(key) for key in keys if key.default is None or key.default.arg.__name__ != "new_id"] == []
+    made = [new_id() for _ in range(10_000)]
+    assert len(set(made)) == len(made)
+    assert {len(bytes.fromhex(one)) * 8 for one in made} == {128}
+    assert sorted(made) != made
