@@ -39,7 +39,7 @@ def test_whole_calls_survive_any_storm(
     tmp_path_factory: pytest.TempPathFactory,
     figures: Callable[..., None],
 ) -> None:
-    figures(**rage(sqlite_template, tmp_path_factory, runs(14, 150)))
+    figures(**rage(sqlite_template, tmp_path_factory, runs(10, 150)))
 
 
 @pytest.mark.postgresql
