@@ -10,7 +10,7 @@ from tests.faults.kills.call_desk import call_desk
 from tests.faults.kills.call_stories import STORIES
 from tests.faults.kills.zygote import Zygote
 
-pytestmark = [pytest.mark.campaign, pytest.mark.timeout(900), pytest.mark.xdist_group("kills")]
+pytestmark = [pytest.mark.campaign, pytest.mark.timeout(900), pytest.mark.xdist_group("kills of calls")]
 
 LATER = {"command.claimed": (3, 6), "command.unrecorded": (3, 6), "door.committed": (2, 4, 7)}
 """Points that a story comes to many times in one process, and when else somebody dies there."""
