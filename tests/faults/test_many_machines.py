@@ -99,7 +99,7 @@ if LONG:  # needs root; the short form cuts the same wires without
         pulled = 0
         with namespaces(3) as site, postgres_template.copy() as url, cluster(tmp_path, url, site) as machines:
             with ringing(machines) as stream:
-                for host in list(site.hosts) * 2:
+                for host in site.hosts:
                     stream.until_served(2, seconds=300)
                     host.unplug()
                     stream.until_served(4, seconds=240)
