@@ -63,7 +63,7 @@ def test_no_tracked_file_holds_what_looks_like_a_secret() -> None:
         "AWS_ACCESS_KEY_ID=AKIA" + "IOSFODNN7EXAMPLX",
         "postgresql://app:hunter22@db.example.org/x",
         "TWILIO_API_KEY_SID=SK" + "3f" * 16,
-        "-----BEGIN RSA PRIVATE KEY-----",
+        "-----BEGIN RSA " + "PRIVATE KEY-----",
     ],
 )
 def test_the_scanner_finds_a_planted_secret(secret: str) -> None:
