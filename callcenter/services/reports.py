@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Float, case, func, select
+from sqlalchemy import ColumnElement, Float, TextClause, case, func, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -15,11 +15,14 @@ from callcenter.domain.calls import LIVE_CALL_STATES, CallState, Outcome
 from callcenter.domain.metrics import SERVICE_LEVEL_SECONDS, CallFigures
 from callcenter.domain.recordings import RecordingState
 from callcenter.models import Call, JobHeartbeat, Offer, Recording
+from callcenter.services.retention_requests import NOT_PURGED
 
 ENDED_WITHIN = timedelta(hours=24)
 """Ended calls are counted over this span: a count of all of them would read the whole table."""
 OFFERED_WITHIN = timedelta(minutes=15)
 """The span over which the time to an offer is averaged."""
+GREETED_WITHIN = timedelta(minutes=15)
+"""Nobody's greeting takes longer: a call that was queued within a span began at most this long before it."""
 
 
 class seconds_between(FunctionElement[float]):  # noqa: N801 - used like an SQL function
@@ -105,7 +108,7 @@ def installation_figures(session: Session, *, now: datetime) -> InstallationFigu
         queue_oldest_seconds=_age(waiting_since, now),
         time_to_offer_mean_seconds=mean,
         time_to_offer_max_seconds=longest,
-        recordings_by_state={state.value: 0 for state in RecordingState} | _by_state(session, Recording.state),
+        recordings_by_state=_recordings_by_state(session),
         oldest_overdue_recording_seconds=_age(oldest_overdue_at(session, now=now), now),
         job_lag_seconds=job_lags(session, now=now),
     )
@@ -137,7 +140,13 @@ def _calls_by_state(session: Session, now: datetime) -> dict[str, int]:
     return {state.value: 0 for state in LIVE_CALL_STATES} | live | {CallState.ENDED.value: ended or 0}
 
 
-def _by_state(session: Session, column: Any, *conditions: ColumnElement[bool]) -> dict[str, int]:
+def _recordings_by_state(session: Session) -> dict[str, int]:
+    """Of what is not purged: that is bounded by the retention periods, the rest grows for ever."""
+    states = {state.value: 0 for state in RecordingState if state != RecordingState.PURGED}
+    return states | _by_state(session, Recording.state, NOT_PURGED)
+
+
+def _by_state(session: Session, column: Any, *conditions: ColumnElement[bool] | TextClause) -> dict[str, int]:
     return {
         state.value: n for state, n in session.execute(select(column, func.count()).where(*conditions).group_by(column))
     }
@@ -148,6 +157,7 @@ def _time_to_offer(session: Session, now: datetime) -> tuple[float, float]:
     first = (
         select(seconds_between(Call.queued_at, func.min(Offer.created_at)).label("wait"))
         .join(Offer, Offer.call_id == Call.id)
+        .where(Call.started_at > now - OFFERED_WITHIN - GREETED_WITHIN)  # there is no index on when calls were queued
         .where(Call.queued_at > now - OFFERED_WITHIN, Offer.turn == 1)
         .group_by(Call.id, Call.queued_at)
         .subquery()

@@ -32,7 +32,7 @@ def tick(engine: Engine, voice: VoiceSettings) -> None:
         queued = waiting.waiting_calls(session)
         overflowing = [call_id for call_id in queued if _may_overflow(session, call_id, now)]
         wrap_ups = receptionists.lapsed_wrap_ups(session, now=now)
-        silent = list(session.scalars(select(Call.id).where(Call.state != CallState.ENDED, Call.check_at <= now)))
+        silent = silent_calls(session, now)
     _each(engine, offers, lambda session, id_: queueing.expire_offer(session, id_, now=now))
     _each(engine, wrap_ups, lambda session, id_: receptionists.lapse_wrap_up(session, id_, now=now))
     _each(engine, silent, lambda session, id_: _ask_about(session, id_, now))
@@ -40,6 +40,11 @@ def tick(engine: Engine, voice: VoiceSettings) -> None:
         dispatch_all(engine, voice)
     # After the dispatch: whoever is being rung for a caller is worth waiting for.
     _each(engine, overflowing, lambda session, id_: waiting.overflow(session, id_, now=now))
+
+
+def silent_calls(session: Session, now: datetime) -> list[str]:
+    """Live calls of which nothing has been heard for so long that the carrier should be asked."""
+    return list(session.scalars(select(Call.id).where(Call.state != CallState.ENDED, Call.check_at <= now)))
 
 
 def ask_about_all(engine: Engine) -> None:
