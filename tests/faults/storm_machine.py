@@ -139,7 +139,10 @@ class StormMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """If all went well so far: the callers leave, the weather clears up, and everything must come to rest."""
         try:
-            if self._is_open and sys.exc_info()[0] is None:
+            stopped_by = sys.exc_info()[0]
+            if stopped_by is not None:
+                self._tally[f"stopped by {stopped_by.__name__}"] += 1
+            elif self._is_open:
                 self.people.alive = False
                 self.truths.come_to_rest()
                 self._tally["requests"] += len(self.world.captured)
