@@ -170,6 +170,8 @@ class Cluster(Rig):
             "carrier": self.simulator_port,
         }
         wires = {part: self.switchboard.wire(target, self.site.near) for part, target in targets.items()}
+        asked, answers = f"{self.site.near}:{wires['carrier'].port}", f"127.0.0.1:{self.simulator_port}"
+        wires["carrier"].renamed = f"Host: {asked}".encode(), f"Host: {answers}".encode()
         return Node(kind, host, free_port(), wires)
 
     def _reached_by_wire(self, node: Node) -> dict[str, str]:

@@ -22,7 +22,8 @@ class Wire:
     target: str | int
     host: str = "127.0.0.1"
     port: int = 0
-    passed_bytes: int = 0
+    renamed: tuple[bytes, bytes] | None = None
+    """What is said on the way there is said in other words: the simulator answers to this machine's own names only."""
     _open: asyncio.Event = field(default_factory=asyncio.Event)
     _refusing: bool = False
     _ends: set[asyncio.StreamWriter] = field(default_factory=set)
@@ -87,9 +88,8 @@ class Wire:
         with contextlib.suppress(OSError):
             while data := await source.read(CHUNK_BYTES):
                 await self._open.wait()
-                sink.write(data)
+                sink.write(data.replace(*self.renamed) if self.renamed else data)
                 await sink.drain()
-                self.passed_bytes += len(data)
         with contextlib.suppress(OSError, RuntimeError):
             if sink.can_write_eof():
                 sink.write_eof()
