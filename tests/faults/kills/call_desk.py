@@ -19,7 +19,7 @@ from sqlalchemy import select, update
 from callcenter import clock
 from callcenter.db import create_engine_for, reading, transaction
 from callcenter.domain.calls import CallState
-from callcenter.domain.commands import CommandKind
+from callcenter.domain.commands import CommandKind, CommandState
 from callcenter.domain.receptionists import Presence, Role
 from callcenter.domain.recordings import RecordingState
 from callcenter.models import Call, CallLeg, CarrierCommand, Offer, Receptionist, Recording
@@ -203,6 +203,8 @@ class CallDesk:
         with transaction(self.rig.engine) as session:
             patient = update(CarrierCommand).where(CarrierCommand.kind == CommandKind.CHECK_RECORDING)
             session.execute(patient.values(next_attempt_at=clock.now()))  # it would wait for a minute, and for three
+            waiting = select(CarrierCommand.id).where(CarrierCommand.state == CommandState.PENDING)
+            pending = session.scalar(waiting.limit(1))
         left = self.broken(soon=True)
         if left and all(sentence.endswith("for good") for sentence in left):  # what retention is there for
             with reading(self.rig.engine) as session:
@@ -210,7 +212,7 @@ class CallDesk:
                 self.wanted_gone.update(session.scalars(refused))
             log = self.rig.directory / "retention.log"
             self.zygote.wait(self.zygote.start("retention", "sweep", environ=self.rig.environ(), log=log))
-        return not left
+        return not left and pending is None
 
     def broken(self, *, soon: bool = False) -> list[str]:
         """The invariants that do not hold; ``soon``: before everybody has had time to listen."""
