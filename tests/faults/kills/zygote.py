@@ -5,6 +5,7 @@ input: each child gets an environment, runs the real command line, and can be ki
 ``Zygote`` is the other end, for tests.
 """
 
+import ctypes
 import json
 import os
 import signal
@@ -16,6 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import Any
+
+from callcenter.cli.supervisor import PR_SET_PDEATHSIG
 
 PRELOADED = (
     *("boto3", "twilio.rest", "callcenter.cli", "callcenter.cli.serve", "callcenter.worker.loop", "callcenter.wiring"),
@@ -107,6 +110,7 @@ def _serve() -> None:
 def _become(arguments: list[str], environ: dict[str, str], log: str) -> None:
     """Be the command, in a group of its own, which is easily ended as a whole."""
     os.setpgid(0, 0)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # nothing stays when the tests are broken off
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for stream in (1, 2):
