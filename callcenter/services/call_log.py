@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, and_, exists, false, literal_column, or_, select
+from sqlalchemy import ColumnElement, TextClause, and_, exists, false, or_, select, text
 from sqlalchemy.orm import Session
 
 from callcenter.domain.calls import OPEN_OFFER_STATES, OfferState, Outcome
@@ -21,7 +21,7 @@ from callcenter.services.shapes import CallShape, RecordingShape
 SEARCH_KEPT_FOR = timedelta(hours=24)
 """How long a search id can be used; it holds personal data."""
 # Written as in the partial index: SQLite uses that only when it sees the same words.
-_NEEDS_LINK: ColumnElement[bool] = literal_column("calls.needs_link", Boolean)
+_NEEDS_LINK = text("calls.needs_link")
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def _offer_to(actor: Actor, *states: OfferState) -> ColumnElement[bool]:
     return exists().where(Offer.call_id == Call.id, Offer.receptionist_id == actor.user_id, Offer.state.in_(states))
 
 
-def _conditions(criteria: Criteria) -> Iterable[ColumnElement[bool]]:
+def _conditions(criteria: Criteria) -> Iterable[ColumnElement[bool] | TextClause]:
     yield from _equal(criteria)
     if criteria.from_at is not None:
         yield Call.started_at >= criteria.from_at

@@ -117,9 +117,7 @@ def installation_figures(session: Session, *, now: datetime) -> InstallationFigu
 def oldest_overdue_at(session: Session, *, now: datetime) -> datetime | None:
     """When the longest overdue recording should have been purged, or None. What a legal hold keeps is not overdue."""
     return session.scalar(
-        select(func.min(Recording.expires_at)).where(
-            Recording.state != RecordingState.PURGED, Recording.held.is_(False), Recording.expires_at <= now
-        )
+        select(func.min(Recording.expires_at)).where(NOT_PURGED, Recording.held.is_(False), Recording.expires_at <= now)
     )
 
 
