@@ -1,5 +1,5 @@
 """Questions that are asked all the time must not take longer because the service has been used for years: each is
-timed on 10,000 and on 1,000,000 calls with as many recordings, and the two times are compared.
+timed on 10,000 and on 1,000,000 calls with as many offers and recordings, and the two times are compared.
 
 The rows differ in their past only: as much is live, due and unlinked in the small history as in the long one.
 """
@@ -17,14 +17,21 @@ from benchmarks.databases import KINDS, database
 from benchmarks.judging import Report, main, rounded
 from callcenter import clock
 from callcenter.db import create_engine_for
+from callcenter.domain.calls import OfferState
 from callcenter.domain.permissions import COMMAND_LINE
-from callcenter.models import Base, Call, Recording
+from callcenter.models import Base, Call, Offer, Recording
 from callcenter.models.base import table_of
 from callcenter.services import call_log, commands, copy_claims, queueing, receptionists, reports, waiting
 from callcenter.services.paging import write_cursor
 from callcenter.worker import tick
 from retention import due
-from tests.factories import create_answered_call, create_clinic, create_recording
+from tests.factories import (
+    create_answered_call,
+    create_clinic,
+    create_offer,
+    create_receptionist,
+    create_recording,
+)
 
 FEW, MANY = 10_000, 1_000_000
 TINY = 500, 1_000
@@ -118,20 +125,28 @@ def _history(kind: str, url: str, rows: int, stack: ExitStack) -> _History:
 
 
 def _fill(connection: Connection, rows: int) -> None:
-    """Calls and their recordings, one a minute up to yesterday. All but the newest recordings are purged."""
+    """Calls, their offers and recordings, one a minute up to yesterday. All but the newest recordings are purged."""
     with Session(connection) as session:
         newest = clock.now() - timedelta(days=1)
         clinic = create_clinic(session)
         call = create_answered_call(session, clinic, started_at=newest, needs_link=False)
         recording = create_recording(session, call, expires_at=newest + timedelta(days=60))
-        ids = call.id, recording.id
+        over = {"state": OfferState.ACCEPTED, "created_at": newest, "ended_at": newest}
+        offer = create_offer(session, call, create_receptionist(session, clinic), **over)
+        ids = call.id, offer.id, recording.id
     _repeat(connection, Call, ids[0], rows, {
         "id": "{hex}",
         "carrier_call_sid": "'CA' || {hex}",
         "started_at": "{minutes_before}",
         "needs_link": f"i % {rows // DUE} = 0",
     })  # fmt: skip
-    _repeat(connection, Recording, ids[1], rows, {
+    _repeat(connection, Offer, ids[1], rows, {
+        "id": "{hex}",
+        "call_id": "{hex}",
+        "created_at": "{minutes_before}",
+        "ended_at": "{minutes_before}",
+    }, since="created_at")  # fmt: skip
+    _repeat(connection, Recording, ids[2], rows, {
         "id": "{hex}",
         "call_id": "{hex}",
         "carrier_recording_sid": "'RE' || {hex}",
@@ -142,9 +157,18 @@ def _fill(connection: Connection, rows: int) -> None:
     })  # fmt: skip
 
 
-def _repeat(connection: Connection, model: type[Base], row_id: str, rows: int, changes: dict[str, str]) -> None:
-    """Copies of a row, numbered by ``i``; ``changes`` are the columns that differ, in SQL."""
-    words = _SQL[connection.dialect.name]
+def _repeat(
+    connection: Connection,
+    model: type[Base],
+    row_id: str,
+    rows: int,
+    changes: dict[str, str],
+    *,
+    since: str = "started_at",
+) -> None:
+    """Copies of a row, numbered by ``i``; ``changes`` are the columns that differ, in SQL, where ``{minutes_before}``
+    is the column ``since`` ``i`` minutes earlier."""
+    words = {name: word.format(since=since) for name, word in _SQL[connection.dialect.name].items()}
     table = table_of(model)
     values = [changes.get(column.name, column.name).format(**words) for column in table.columns]
     names = ", ".join(column.name for column in table.columns)
@@ -157,9 +181,9 @@ def _repeat(connection: Connection, model: type[Base], row_id: str, rows: int, c
 _SQL = {
     "sqlite": {
         "hex": "printf('%032x', i)",
-        "minutes_before": "strftime('%Y-%m-%d %H:%M:%f000', started_at, '-' || i || ' minutes')",
+        "minutes_before": "strftime('%Y-%m-%d %H:%M:%f000', {since}, '-' || i || ' minutes')",
     },
-    "postgresql": {"hex": "lpad(to_hex(i), 32, '0')", "minutes_before": "started_at - i * interval '1 minute'"},
+    "postgresql": {"hex": "lpad(to_hex(i), 32, '0')", "minutes_before": "{since} - i * interval '1 minute'"},
 }
 
 

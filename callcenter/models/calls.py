@@ -33,6 +33,7 @@ class Call(Base):
         Index("ix_calls_queue", "waiting_since_at", "id", **partial("state = 'queued'")),
         Index("ix_calls_live", "check_at", **partial("state <> 'ended'")),
         Index("ix_calls_unlinked", "clinic_id", "started_at", "id", **partial("needs_link")),
+        Index("ix_calls_unlinked_of_all", "started_at", "id", **partial("needs_link")),
         Index("ix_calls_receptionist", "receptionist_id", "started_at", "id"),
         Index("ix_calls_blanking", "expires_at", **partial("blanked_at IS NULL")),
     )

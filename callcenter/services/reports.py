@@ -152,15 +152,15 @@ def _by_state(session: Session, column: Any, *conditions: ColumnElement[bool] | 
 
 def _time_to_offer(session: Session, now: datetime) -> tuple[float, float]:
     """Mean and longest wait from being queued to the first offer of a call's first turn."""
-    first = (
-        select(seconds_between(Call.queued_at, func.min(Offer.created_at)).label("wait"))
-        .join(Offer, Offer.call_id == Call.id)
-        .where(Call.started_at > now - OFFERED_WITHIN - GREETED_WITHIN)  # there is no index on when calls were queued
-        .where(Call.queued_at > now - OFFERED_WITHIN, Offer.turn == 1)
-        .group_by(Call.id, Call.queued_at)
-        .subquery()
+    first_offer_at = (  # asked for each of those few calls; joined, SQLite would begin with all offers there ever were
+        select(func.min(Offer.created_at)).where(Offer.call_id == Call.id, Offer.turn == 1).scalar_subquery()
     )
-    mean, longest = session.execute(select(func.avg(first.c.wait), func.max(first.c.wait))).one()
+    wait = seconds_between(Call.queued_at, first_offer_at)
+    mean, longest = session.execute(
+        select(func.avg(wait), func.max(wait))
+        .where(Call.started_at > now - OFFERED_WITHIN - GREETED_WITHIN)  # there is no index on when calls were queued
+        .where(Call.queued_at > now - OFFERED_WITHIN)
+    ).one()
     return float(mean or 0.0), float(longest or 0.0)
 
 
