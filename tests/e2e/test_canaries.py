@@ -42,11 +42,10 @@ CHOSEN = {
 TALK = [{"wait_for": "connected", "timeout": 60}, {"say": "Hello."}, {"wait": 12}, {"hang_up": True}]
 
 
-@pytest.fixture
-def rig(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
+@pytest.fixture(params=["sqlite_url", "postgresql_url"] if LONG else ["sqlite_url"])
+def rig(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
     """The installation, with secrets that are found again and a folder of its own for temporary files."""
-    if not LONG and not database_url.startswith("sqlite"):
-        pytest.skip("once on SQLite in every run, on both with make faults")
+    database_url: str = request.getfixturevalue(request.param)
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     for name, value in (CHOSEN | {"TMPDIR": str(temporary)}).items():
