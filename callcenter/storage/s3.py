@@ -1,11 +1,12 @@
 """Recordings in an S3 bucket, usually a versioned one.
 
-Checksums. A recording is sent in parts of 5 MiB, so memory stays constant. Each part carries our SHA-256 of it, and S3
-refuses a part that does not match. One part: S3 answers with the SHA-256 of the whole object, and that is compared
-with ours. Several parts: S3 has no SHA-256 of the whole, only the *composite* one (the SHA-256 of the parts' digests,
-``…-<parts>``); that is compared with the composite we computed ourselves. Where a server answers without a checksum the
-object is read back and hashed. Only then does ``put`` return the SHA-256 of the whole stream. ``stat`` of an object in
-several parts reads it back for the same reason: playback should take size and hash from the recording's row.
+Checksums. A recording is sent in parts of 8 MiB, so memory stays constant; most talks are one part. Each part carries
+our SHA-256 of it, and S3 refuses a part that does not match. One part: S3 answers with the SHA-256 of the whole object,
+and that is compared with ours. Several parts: S3 has no SHA-256 of the whole, only the *composite* one (the SHA-256 of
+the parts' digests, ``…-<parts>``); that is compared with the composite we computed ourselves. Where a server answers
+without a checksum the object is read back and hashed. Only then does ``put`` return the SHA-256 of the whole stream.
+``stat`` of an object in several parts reads it back for the same reason: playback should take size and hash from the
+recording's row.
 """
 
 import base64
@@ -23,7 +24,7 @@ from callcenter.storage.s3_versions import delete_everything, exact_versions, un
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-PART_BYTES = 5 * 1024 * 1024
+PART_BYTES = 8 * 1024 * 1024
 CHUNK_BYTES = 64 * 1024
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 20
@@ -60,23 +61,22 @@ class S3RecordingStore:
         name = self._name(key)
         whole, size = hashlib.sha256(), 0
         parts = _parts(chunks)
-        first = next(parts)
-        second = next(parts, None)
-        if second is None:
-            self._put_at_once(name, first)
-            return StoredObject(key, len(first), _hex(first))
+        first, is_last = next(parts)
+        if is_last:
+            return StoredObject(key, len(first), self._put_at_once(name, first))
         with mapped():
             upload_id = self._client.create_multipart_upload(
                 Bucket=self.bucket, Key=name, ContentType="audio/wav", ChecksumAlgorithm="SHA256", **self._encryption
             )["UploadId"]
         try:
-            sent = []
-            ahead = [first, second]
-            del first, second  # in memory for no longer than their turn
-            for number, part in enumerate(_chain(ahead, parts), 1):
+            sent: list[dict[str, Any]] = []
+            ahead = [first]
+            del first  # in memory for no longer than its turn
+            for part in _chain(ahead, parts):
                 whole.update(part)
                 size += len(part)
-                sent.append(self._send_part(name, upload_id, number, part))
+                sent.append(self._send_part(name, upload_id, len(sent) + 1, part))
+                del part
             self._complete(name, upload_id, sent)
         except BaseException:
             self._abort(name, upload_id)
@@ -152,25 +152,33 @@ class S3RecordingStore:
     def _name(self, key: str) -> str:
         return self.prefix + check_key(key)
 
-    def _put_at_once(self, name: str, body: bytes) -> None:
-        digest = _base64(hashlib.sha256(body).digest())
+    def _put_at_once(self, name: str, body: bytearray) -> str:
+        """Put an object of one part; answers its SHA-256."""
+        whole = hashlib.sha256(body)
+        digest = _base64(whole.digest())
         with mapped():
             answer = self._client.put_object(
                 Bucket=self.bucket,
                 Key=name,
-                Body=body,
+                Body=body,  # type: ignore[arg-type] # the library takes it, its types do not
                 ContentType="audio/wav",
                 ChecksumSHA256=digest,
                 **self._encryption,
             )
         if answer.get("ChecksumSHA256", "") != digest:
-            self._check_by_reading(name, _hex(body))
+            self._check_by_reading(name, whole.hexdigest())
+        return whole.hexdigest()
 
-    def _send_part(self, name: str, upload_id: str, number: int, part: bytes) -> dict[str, Any]:
+    def _send_part(self, name: str, upload_id: str, number: int, part: bytearray) -> dict[str, Any]:
         digest = _base64(hashlib.sha256(part).digest())
         with mapped():
             answer = self._client.upload_part(
-                Bucket=self.bucket, Key=name, UploadId=upload_id, PartNumber=number, Body=part, ChecksumSHA256=digest
+                Bucket=self.bucket,
+                Key=name,
+                UploadId=upload_id,
+                PartNumber=number,
+                Body=part,  # type: ignore[arg-type] # see above
+                ChecksumSHA256=digest,
             )
         return {"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": digest}
 
@@ -256,24 +264,25 @@ def _stream(body: Any) -> Iterator[bytes]:
         body.close()
 
 
-def _parts(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The stream in pieces of PART_BYTES; the last one is shorter (and empty for an empty stream)."""
+def _parts(chunks: Iterable[bytes]) -> Iterator[tuple[bytearray, bool]]:
+    """The stream in pieces of PART_BYTES or a little more, each with whether it is the last one, which may be shorter
+    (and is empty for an empty stream). Nothing is copied twice."""
     buffer = bytearray()
-    sent = False
     for chunk in chunks:
-        buffer += chunk
-        while len(buffer) >= PART_BYTES:
-            yield bytes(buffer[:PART_BYTES])
-            del buffer[:PART_BYTES]
-            sent = True
-    if buffer or not sent:
-        yield bytes(buffer)
+        for start in range(0, len(chunk), PART_BYTES):
+            if len(buffer) >= PART_BYTES:
+                yield buffer, False
+                buffer = bytearray()
+            buffer += chunk[start : start + PART_BYTES]
+    yield buffer, True
 
 
-def _chain(ahead: list[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
+def _chain(ahead: list[bytearray], rest: Iterator[tuple[bytearray, bool]]) -> Iterator[bytearray]:
     while ahead:
-        yield ahead.pop(0)
-    yield from rest
+        yield ahead.pop()
+    for part, _ in rest:
+        yield part
+        del part
 
 
 def _base64(digest: bytes) -> str:
@@ -282,7 +291,3 @@ def _base64(digest: bytes) -> str:
 
 def _of_base64(checksum: str) -> str:
     return base64.b64decode(checksum).hex()
-
-
-def _hex(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()
