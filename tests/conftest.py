@@ -49,6 +49,14 @@ def quiet_log() -> Iterator[None]:
         logging.getLogger(name).setLevel(logging.NOTSET)
 
 
+@pytest.fixture(autouse=True)
+def patient_door(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A door in a test's own process waits for the database as long as a busy machine needs; how it gives up in time is
+    for the tests marked ``in_time``."""
+    if "in_time" not in request.keywords:
+        monkeypatch.setattr("webhooks.door.ANSWER_WITHIN_SECONDS", 60.0)
+
+
 @pytest.fixture
 def figures(record_property: Callable[[str, object], None]) -> Callable[..., None]:
     """Tell what an attack came to, such as ``figures(runs=200, survived=200)``."""

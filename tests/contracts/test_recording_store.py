@@ -19,6 +19,7 @@ from callcenter.ports import RecordingStore
 from callcenter.storage.local import LocalRecordingStore
 from callcenter.storage.s3 import PART_BYTES, S3RecordingStore
 from tests.fakes import FakeS3
+from tests.ports import free_port
 
 BUCKET = "recordings"
 LONG = bytes(range(256)) * (PART_BYTES // 256 * 2 + 400)
@@ -28,9 +29,7 @@ LONG = bytes(range(256)) * (PART_BYTES // 256 * 2 + 400)
 @pytest.fixture(scope="module")
 def s3_server() -> Iterator[str]:
     """Address of an S3 server with a versioned bucket."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [str(Path(sys.executable).with_name("moto_server")), "-H", "127.0.0.1", "-p", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

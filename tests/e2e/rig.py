@@ -28,8 +28,9 @@ from callcenter.domain.recordings import LIVE_RECORDING_STATES, RecordingState
 from callcenter.models import Call, Receptionist, Recording, User
 from callcenter.services.access import create_api_key
 from tests.cast import Cast, create_cast
-from tests.e2e.processes import below, command_line, free_port, listens
+from tests.e2e.processes import below, command_line, listens
 from tests.factories import create_receptionist
+from tests.ports import free_port
 
 SPEED = 4.0
 """The simulator talks and rings this much faster than life; our own timers are set short instead."""

@@ -9,8 +9,8 @@ import boto3
 import requests
 from botocore.config import Config
 
-from tests.e2e.processes import free_port
 from tests.faults.waiting import until
+from tests.ports import free_port
 
 REGION = "eu-west-1"
 BUCKET = "recordings"

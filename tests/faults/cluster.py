@@ -17,10 +17,11 @@ from sqlalchemy import make_url, update
 
 from callcenter.db import transaction
 from callcenter.models import Clinic
-from tests.e2e.processes import below, command_line, free_port
+from tests.e2e.processes import below, command_line
 from tests.e2e.rig import Rig, installation
 from tests.faults.hosts import Host, Site
 from tests.faults.wires import Cut, Switchboard, Wire
+from tests.ports import free_port
 
 BUCKET, REGION = "recordings", "eu-west-1"
 FALLBACK = "+441632960077"

@@ -34,6 +34,8 @@ from tests.services.ingest_desk import Desk
 from tests.webhooks.door import NUMBER, Carrier, verbs
 from tests.webhooks.test_database_away import HERE, NOTIFICATIONS
 
+pytestmark = pytest.mark.in_time
+
 TROUBLES: dict[str, Callable[[Line], None]] = {
     "refused": Line.cut,
     "frozen": Line.freeze,

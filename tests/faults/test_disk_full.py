@@ -24,6 +24,8 @@ from tests.factories import create_clinic
 from tests.webhooks.door import NUMBER, Carrier, said, verbs
 from webhooks.snapshot import FILE_NAME
 
+pytestmark = pytest.mark.in_time
+
 FALLBACK = "+441632960999"
 
 

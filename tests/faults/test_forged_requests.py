@@ -127,9 +127,8 @@ def quiet() -> Iterator[None]:
 
 
 @pytest.fixture
-def door(tmp_path: Path, sqlite_url: str, quiet: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
+def door(tmp_path: Path, sqlite_url: str, quiet: None) -> Iterator[Watched]:
     """A door behind which a call waits; the gate is the same on every database."""
-    monkeypatch.setattr("webhooks.door.ANSWER_WITHIN_SECONDS", 60.0)  # a slow machine is not what is tried here
     engine = create_engine_for(sqlite_url)
     with transaction(engine) as session:
         clinic = create_clinic(session, number=NUMBER)

@@ -28,9 +28,8 @@ CONTROL = "/webhooks/voice/"
 
 
 @pytest.fixture
-def tape(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tape]:
+def tape(engine: Engine, tmp_path: Path) -> Iterator[Tape]:
     """A door with a clinic and two receptionists behind it, and somebody who overhears what the carrier says."""
-    monkeypatch.setattr("webhooks.door.ANSWER_WITHIN_SECONDS", 60.0)  # a slow machine is not what is tried here
     with transaction(engine) as session:
         clinic = create_clinic(session, number=NUMBER, name="Oak Lane", fallback_number="+441632960999")
         for _ in range(2):

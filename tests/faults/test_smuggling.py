@@ -26,7 +26,7 @@ from tests.contracts.simulator_rig import ACCOUNT_SID, AUTH_TOKEN, CLINIC
 from tests.databases import SQLiteTemplate
 from tests.factories import create_clinic, create_receptionist
 from tests.faults.forgery import SIGNATURE, genuine
-from tests.webhooks.test_served import free_port
+from tests.ports import free_port
 
 COMMANDS = ("http", "webhooks", "web")
 HIDDEN = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"

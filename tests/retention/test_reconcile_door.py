@@ -22,6 +22,8 @@ from tests.factories import create_clinic
 from tests.retention.reconciling import Desk, counts
 from tests.webhooks.door import CALLER, NUMBER, Carrier
 
+pytestmark = pytest.mark.in_time
+
 VOICE = VoiceSettings()
 NOWHERE = "postgresql+psycopg://nobody@127.0.0.1:9/nothing"
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
+
 SCRIPT = """
 import sys
 from callcenter import logs, serving
@@ -27,9 +29,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[int, Path]]:
     """A server whose answers break off; its port and its log."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     log = tmp_path / "log"
     with log.open("w") as stderr:
         command = [sys.executable, "-c", SCRIPT, f"127.0.0.1:{port}"]

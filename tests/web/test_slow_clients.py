@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
+
 SCRIPT = """
 import sys
 from callcenter import logs, serving
@@ -39,9 +41,7 @@ CONNECTIONS = 60
 @contextmanager
 def serving(log: Path, threads: int) -> Iterator[int]:
     """A server with both apps; its port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
+    port = free_port()
     with log.open("w") as stderr:
         command = [sys.executable, "-c", SCRIPT, f"127.0.0.1:{port}", str(threads)]
         with subprocess.Popen(command, stderr=stderr, cwd=ROOT) as process:

@@ -20,6 +20,8 @@ from tests.webhooks.door import NUMBER, Carrier, only, said, twiml, verbs
 from webhooks.door import DatabaseAway
 from webhooks.snapshot import FILE_NAME
 
+pytestmark = pytest.mark.in_time
+
 FALLBACK = "+441632960999"
 QUIET_NUMBER = "+441632960002"
 CALL = "a" * 32

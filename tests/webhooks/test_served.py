@@ -21,16 +21,11 @@ from callcenter.db import create_engine_for, transaction
 from tests.contracts.simulator_rig import ACCOUNT_SID, AUTH_TOKEN, CLINIC, simulator
 from tests.databases import SQLiteTemplate
 from tests.factories import create_clinic, create_receptionist
+from tests.ports import free_port
 
 FORM = {"AccountSid": ACCOUNT_SID, "CallSid": "CA" + "c" * 32, "From": "anonymous", "To": CLINIC}
 INCOMING = "/webhooks/voice/incoming"
 START = "import sys; from webhooks.cli import webhooks; webhooks(sys.argv[1:])"
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @contextmanager

@@ -31,12 +31,12 @@ from callcenter.domain.recordings import RecordingState
 from callcenter.models import Call, Recording
 from callcenter.services.access import create_api_key
 from tests.cast import Cast, create_cast
-from tests.e2e.processes import free_port
 from tests.factories import create_answered_call, create_legal_hold, create_recording
 from tests.fakes import wav
 from tests.faults.invariants import Evidence, broken
 from tests.faults.kills.small_carrier import SmallCarrier, small_carrier
 from tests.faults.kills.zygote import Zygote
+from tests.ports import free_port
 
 REGION = "eu-west-1"
 SECONDS, RATE = 2, 32_000
