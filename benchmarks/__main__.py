@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from os import cpu_count
 
-NAMES = ("incoming", "history", "purge", "ingest", "start")
+NAMES = ("incoming", "burst", "dispatch", "history", "purge", "ingest", "start")
 LIBRARIES = ("flask", "gunicorn", "psycopg", "sqlalchemy", "twilio")
 
 

@@ -18,7 +18,7 @@ from twilio.twiml.voice_response import VoiceResponse
 
 from callcenter import serving
 
-THREADS = 32
+POOL = 32
 
 
 class Base(DeclarativeBase):
@@ -85,8 +85,8 @@ def _document() -> str:
 
 def _engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_size=THREADS)
-    engine = create_engine(url, pool_size=THREADS, connect_args={"timeout": 15})
+        return create_engine(url, pool_size=POOL)
+    engine = create_engine(url, pool_size=POOL, connect_args={"timeout": 15})
 
     @event.listens_for(engine, "connect")
     def prepare_connection(connection: Any, _record: Any) -> None:
@@ -125,5 +125,5 @@ def _with_upsert(engine: Engine, sid: str, from_number: str, to_number: str) -> 
 
 
 if __name__ == "__main__":
-    kind, bind, url, base, token = sys.argv[1:]
-    serving.run(app(kind, url, base, token), bind, THREADS)
+    kind, bind, url, base, token, threads = sys.argv[1:]
+    serving.run(app(kind, url, base, token), bind, int(threads))

@@ -5,7 +5,7 @@ import selectors
 import socket
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
@@ -54,6 +54,8 @@ def _signed(base: str, path: str, fields: dict[str, str], token: str) -> bytes:
 class Outcome:
     """What became of a load: how long each answer took (seconds, from when it was due), and how long it all took."""
 
+    wanted: bytes = b"<Response"
+    """What is in every right answer."""
     seconds: list[float] = field(default_factory=list)
     wrong: int = 0
     example: bytes = b""
@@ -61,7 +63,7 @@ class Outcome:
 
     def note(self, answer: bytes, seconds: float) -> None:
         """An answer came."""
-        if answer.startswith(b"HTTP/1.1 200") and b"<Response" in answer:
+        if answer.startswith(b"HTTP/1.1 200") and self.wanted in answer:
             self.seconds.append(seconds)
         else:
             self.wrong += 1
@@ -99,15 +101,16 @@ class _Connection:
 
 def load(
     port: int,
-    requests: Sequence[bytes],
+    requests: Iterable[bytes],
     *,
     connections: int,
     lasting: float | None = None,
     per_second: float | None = None,
+    wanted: bytes = b"<Response",
 ) -> Outcome:
     """Send the requests over so many connections, as fast as answers come, or ``per_second``; an answer that comes late
     then counts from when its request was due. Ends when all are answered or ``lasting`` seconds are over."""
-    outcome, ahead = Outcome(), iter(requests)
+    outcome, ahead = Outcome(wanted), iter(requests)
     free = deque(_Connection(port) for _ in range(connections))
     everybody = list(free)
     busy = selectors.DefaultSelector()
@@ -126,7 +129,8 @@ def load(
                 break
             free.popleft().send(request, now if per_second is None else next_due)
             next_due = next(due)
-        pause = max(0.0, next_due - time.perf_counter()) if waiting and free else 30.0
+        longest = 30.0 if len(free) < connections else 0.0
+        pause = max(0.0, next_due - time.perf_counter()) if waiting and free else longest
         for key, _ in busy.select(pause):
             connection = key.data
             was_idle = connection in free  # the server hangs up on who is idle for long

@@ -1,7 +1,6 @@
 """Processes under measurement: started with settings of their own, waited for, ended."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -11,14 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 BASE = "https://door.example.org"
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

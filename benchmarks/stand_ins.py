@@ -20,8 +20,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import uuid4
 from xml.sax.saxutils import escape
 
-from benchmarks.servers import free_port, process, until_answers
+from benchmarks.servers import process, until_answers
 from tests.fakes import wav
+from tests.ports import free_port
 
 ACCOUNT = "AC" + "1" * 32
 BUCKET = "recordings"

@@ -15,7 +15,8 @@ from statistics import median
 
 from benchmarks.databases import database
 from benchmarks.judging import Report, main, rounded
-from benchmarks.servers import free_port, process, until_answers
+from benchmarks.servers import process, until_answers
+from tests.ports import free_port
 
 MEGABYTE = 1024 * 1024
 SETTLED_SECONDS = 5
