@@ -34,7 +34,7 @@ def test_a_storm_of_notifications_changes_nothing_of_what_a_call_comes_to(tmp_pa
         calm = final_state(rig, _eventful_call(rig))
         rig.faults(*STORM)
         exchanges.look()
-        before = len(exchanges.of("callback"))
+        before = len(exchanges.taken())
         sid = _eventful_call(rig)
         time.sleep(LATE_SECONDS + 1)  # the last copies are on their way
         stormy = final_state(rig, sid)
@@ -45,7 +45,7 @@ def test_a_storm_of_notifications_changes_nothing_of_what_a_call_comes_to(tmp_pa
         assert (call["outcome"], call["turn"]) == (Outcome.ANSWERED, 2)
         assert [recording["state"] for recording in stormy["recordings"]] == [RecordingState.STORED]
         assert as_text(exchanges.failed()) == "[]"
-        copies = Counter(as_text([e["url"], e["params"]]) for e in exchanges.of("callback")[before:])
+        copies = Counter(as_text([e["url"], e["params"]]) for e in exchanges.taken()[before:])
         assert copies, "the storm has passed by"
         assert set(copies.values()) == {3}
         rig.until("all that we wanted from the carrier is done", lambda: _unfinished_commands(rig) == 0)

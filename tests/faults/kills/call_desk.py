@@ -14,7 +14,7 @@ from typing import Any
 
 import requests
 import yaml
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 
 from callcenter import clock
 from callcenter.db import create_engine_for, reading, transaction
@@ -208,8 +208,9 @@ class CallDesk:
         left = self.broken(soon=True)
         if left and all(sentence.endswith("for good") for sentence in left):  # what retention is there for
             with reading(self.rig.engine) as session:
-                refused = select(Recording.id).where(Recording.state == RecordingState.REFUSED)
-                self.wanted_gone.update(session.scalars(refused))
+                # Refused, or a card number may be in it: a pause that was not confirmed in time (P39).
+                wanted = or_(Recording.state == RecordingState.REFUSED, Recording.purge_wanted)
+                self.wanted_gone.update(session.scalars(select(Recording.id).where(wanted)))
             log = self.rig.directory / "retention.log"
             self.zygote.wait(self.zygote.start("retention", "sweep", environ=self.rig.environ(), log=log))
         return not left and pending is None
