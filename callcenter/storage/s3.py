@@ -55,6 +55,9 @@ class S3RecordingStore:
         if kms_key_id:
             self._encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key_id}
         self._client: S3Client = client or _new_client(endpoint_url, region)
+        # A put whose answer was lost must not be repeated unseen: in a versioned bucket that is a second version. The
+        # next try of the copy looks first.
+        self._putting: S3Client = client or _new_client(endpoint_url, region, attempts=1)
 
     def put(self, key: str, chunks: Iterable[bytes]) -> StoredObject:
         """See RecordingStore.put. A failure leaves nothing: an upload in parts is aborted."""
@@ -157,7 +160,7 @@ class S3RecordingStore:
         whole = hashlib.sha256(body)
         digest = _base64(whole.digest())
         with mapped():
-            answer = self._client.put_object(
+            answer = self._putting.put_object(
                 Bucket=self.bucket,
                 Key=name,
                 Body=body,  # type: ignore[arg-type] # the library takes it, its types do not
@@ -235,7 +238,7 @@ class S3RecordingStore:
         return _stream(body)
 
 
-def _new_client(endpoint_url: str | None, region: str | None) -> "S3Client":
+def _new_client(endpoint_url: str | None, region: str | None, *, attempts: int = ATTEMPTS) -> "S3Client":
     import boto3
     from botocore.config import Config
 
@@ -246,7 +249,7 @@ def _new_client(endpoint_url: str | None, region: str | None) -> "S3Client":
         config=Config(
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
             read_timeout=READ_TIMEOUT_SECONDS,
-            retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
+            retries={"total_max_attempts": attempts, "mode": "standard"},
         ),
     )
 
