@@ -178,6 +178,9 @@ def test_hold_is_confirmed_by_the_carrier_and_silences_the_recording(rig: Rig) -
     rig.api("POST", f"/calls/{call.id}/hold")
     rig.until("held", lambda: rig.api("GET", f"/calls/{call.id}").json()["hold"] == "held")
     rig.until("paused", lambda: rig.recordings(sid)[0].state == RecordingState.PAUSED)
+    held_at = clock.now()
+    # The carrier tells both times in whole seconds, so a hold must last longer than one to have a length.
+    rig.until("the hold has a length", lambda: clock.now() > held_at + timedelta(seconds=1.5))
     rig.api("POST", f"/calls/{call.id}/unhold")
     rig.until("back", lambda: rig.api("GET", f"/calls/{call.id}").json()["hold"] == "none")
     rig.until("records again", lambda: rig.recordings(sid)[0].state == RecordingState.RECORDING)
