@@ -12,7 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from prometheus_client import Gauge
+from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event, make_url, text
 from sqlalchemy.exc import TimeoutError as TookTooLong
 from sqlalchemy.orm import Session
 
@@ -44,6 +45,9 @@ more. The system's own answer is two hours."""
 WORK_CHANNEL = "callcenter_work"
 """PostgreSQL NOTIFY channel on which a transaction that made work wakes the workers."""
 _WAKE = "wake workers"
+POOL_USE = Gauge(
+    "callcenter_database_pool_use", "Share of this process's database connections that are in use.", ["part"]
+)
 
 
 def create_engine_for(url: str, *, pool_size: int = 10, pool_timeout_seconds: float = POOL_TIMEOUT_SECONDS) -> Engine:
@@ -55,6 +59,13 @@ def create_engine_for(url: str, *, pool_size: int = 10, pool_timeout_seconds: fl
     if parsed.get_backend_name() == "sqlite":
         return _sqlite_engine(url, parsed.database, pool_size, pool_timeout_seconds)
     return _postgres_engine(parsed, pool_size, pool_timeout_seconds)
+
+
+def watch_pool(part: str, engine: Engine) -> None:
+    """Show on this process's metrics page how many of the engine's connections are in use; ``part`` is what uses it."""
+    pool = engine.pool
+    if isinstance(pool, QueuePool):
+        POOL_USE.labels(part).set_function(lambda: pool.checkedout() / max(1, pool.size()))
 
 
 def _postgres_engine(url: URL, pool_size: int, pool_timeout_seconds: float) -> Engine:

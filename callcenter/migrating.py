@@ -88,15 +88,26 @@ def alone(engine: Engine) -> Iterator[Connection]:
             yield connection
             return
         connection.connection.driver_connection.patience_seconds = LONGEST_STATEMENT_SECONDS  # type: ignore[union-attr]
-        connection.execute(text(f"SET lock_timeout = '{ONE_AT_A_TIME_SECONDS}s'"))
         connection.execute(text("SET statement_timeout = 0"))
-        connection.execute(text(f"SELECT pg_advisory_lock({ADVISORY_LOCK})"))
+        _take_turn(connection)
         connection.execute(text(f"SET lock_timeout = '{round(LOCK_TIMEOUT_SECONDS * 1000)}ms'"))
         connection.commit()
         try:
             yield connection
         finally:
             connection.invalidate()  # the lock and the settings end with the connection
+
+
+def _take_turn(connection: Connection) -> None:
+    """Wait until nobody else migrates. By asking again and again: a statement that waits is a transaction for which
+    the other one's CREATE INDEX CONCURRENTLY would wait in turn."""
+    until = clock.monotonic_seconds() + ONE_AT_A_TIME_SECONDS
+    while not connection.scalar(text(f"SELECT pg_try_advisory_lock({ADVISORY_LOCK})")):
+        connection.commit()
+        if clock.monotonic_seconds() > until:
+            raise TableBusy("Another process has been migrating for very long; look at it, then try again.")
+        clock.sleep(PAUSE_SECONDS)
+    connection.commit()
 
 
 def _alembic(connection: Connection, config: "Config", direction: str, revision: str) -> None:

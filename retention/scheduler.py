@@ -6,7 +6,7 @@ The timetable is data. Every job writes a heartbeat, has a time limit, and runs 
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, timedelta
 from functools import partial
 from typing import Any
@@ -120,12 +120,13 @@ def run(
     What hangs ends with the process after STOP_SECONDS: every step may be repeated, and leases run out (R5, R6).
     """
     leader, stopping = leader_of(engine), threading.Event()
+    parts = Parts(engine, store, carrier, lambda: not stopping.is_set(), voice or VoiceSettings(), journal)
     scheduler = BlockingScheduler(timezone=UTC, executors={"default": ThreadPoolExecutor(len(schedule))})
     for job in schedule:
         scheduler.add_job(
             _run_job,
             IntervalTrigger(seconds=job.interval_seconds, timezone=UTC),
-            args=(job, engine, store, carrier, leader, stopping, voice, journal),
+            args=(job, parts, leader, stopping),
             id=job.name,
             coalesce=True,
             max_instances=1,
@@ -158,25 +159,16 @@ def _end_by_force() -> None:
     os._exit(0)  # threads that hang in a request would keep the interpreter from ending
 
 
-def _run_job(
-    job: Job,
-    engine: Engine,
-    store: RecordingStore,
-    carrier: Carrier,
-    leader: Leader,
-    stopping: threading.Event,
-    voice: VoiceSettings | None = None,
-    journal: Journal | None = None,
-) -> None:
+def _run_job(job: Job, parts: Parts, leader: Leader, stopping: threading.Event) -> None:
     standing_in = not leader.leads()
-    if stopping.is_set() or (standing_in and not _leader_is_silent(job, engine)):
+    if stopping.is_set() or (standing_in and not _leader_is_silent(job, parts.engine)):
         return
     deadline = clock.monotonic_seconds() + job.limit_seconds
 
     def keep_going() -> bool:
         return not stopping.is_set() and clock.monotonic_seconds() < deadline and (standing_in or leader.leads())
 
-    run_job(job, Parts(engine, store, carrier, keep_going, voice or VoiceSettings(), journal))
+    run_job(job, replace(parts, keep_going=keep_going))
 
 
 def _leader_is_silent(job: Job, engine: Engine) -> bool:

@@ -10,8 +10,8 @@ from callcenter.carrier.signature import SignatureCheck
 from callcenter.carrier.twiml import TwimlWriter
 from callcenter.carrier.urls import DoorUrls
 from callcenter.config import Settings
+from callcenter.db import watch_pool
 from callcenter.logs import log
-from callcenter.services.alert_figures import watch_pool
 from webhooks import media, probes, recording, status, voice
 from webhooks.door import Door
 from webhooks.errors import answer_everybody_else

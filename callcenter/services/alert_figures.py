@@ -3,8 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from prometheus_client import Gauge
-from sqlalchemy import Engine, QueuePool, func, select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from callcenter import clock
@@ -15,9 +14,6 @@ from callcenter.models import Call, CarrierCommand, Offer, Recording
 
 LATELY = timedelta(minutes=15)
 """The span over which outcomes, offers and failures are counted."""
-POOL_USE = Gauge(
-    "callcenter_database_pool_use", "Share of this process's database connections that are in use.", ["part"]
-)
 
 
 @dataclass(frozen=True)
@@ -53,13 +49,6 @@ def alert_figures(session: Session, *, now: datetime) -> AlertFigures:
         oldest_uncopied_recording_seconds=_age(session.scalar(uncopied), now),
         clock_difference_seconds=_clock_difference(session),
     )
-
-
-def watch_pool(part: str, engine: Engine) -> None:
-    """Show on this process's metrics page how many of the engine's connections are in use; ``part`` is what uses it."""
-    pool = engine.pool
-    if isinstance(pool, QueuePool):
-        POOL_USE.labels(part).set_function(lambda: pool.checkedout() / max(1, pool.size()))
 
 
 def _clock_difference(session: Session) -> float:

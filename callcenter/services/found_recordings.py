@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from callcenter.config import VoiceSettings
 from callcenter.domain.calls import CallState
-from callcenter.domain.events import RecordingReport, RecordingReportKind
+from callcenter.domain.events import RecordingReportKind
 from callcenter.domain.recordings import LIVE_RECORDING_STATES, RecordingState
 from callcenter.models import Call, Recording
 from callcenter.ports import CarrierRecording
@@ -136,21 +136,9 @@ def adopt(session: Session, recording_id: str, found: CarrierRecording, *, voice
     if row.state == RecordingState.FAILED:
         row.state, row.attempts, row.next_attempt_at, row.failure = RecordingState.COPYING, 0, now, None
         return True
-    recordings.reported(session, row, _report(found, found.kind), now=now)
+    recordings.reported(session, row, recordings.as_report(found, found.kind), now=now)
     lifecycle.settle_outcome(session, call, voice=voice)
     return True
-
-
-def _report(found: CarrierRecording, kind: RecordingReportKind) -> RecordingReport:
-    return RecordingReport(
-        key=f"found:{found.carrier_recording_sid}:{kind}",
-        kind=kind,
-        carrier_recording_sid=found.carrier_recording_sid,
-        carrier_call_sid=found.carrier_call_sid,
-        duration_seconds=found.duration_seconds,
-        channels=found.channels,
-        started_at=found.started_at,
-    )
 
 
 def hold_protects(session: Session, found: CarrierRecording) -> bool:

@@ -17,6 +17,7 @@ from callcenter.domain.recordings import LIVE_RECORDING_STATES, PauseReason, Rec
 from callcenter.domain.retention import expires_at
 from callcenter.errors import Conflict
 from callcenter.models import Call, Clinic, Recording, RecordingPause
+from callcenter.ports import CarrierRecording
 from callcenter.services.call_rows import locked
 from callcenter.services.commands import tell
 
@@ -134,6 +135,19 @@ def refuse(session: Session, call_id: str, by: str, *, now: datetime) -> Call:
         elif recording.state == RecordingState.STORED:
             recording.purge_wanted = True
     return call
+
+
+def as_report(found: CarrierRecording, kind: RecordingReportKind) -> RecordingReport:
+    """What the carrier's answer to a look-up says, in the words of the callback that was missed."""
+    return RecordingReport(
+        key=f"found:{found.carrier_recording_sid}:{kind}",
+        kind=kind,
+        carrier_recording_sid=found.carrier_recording_sid,
+        carrier_call_sid=found.carrier_call_sid,
+        duration_seconds=found.duration_seconds,
+        channels=found.channels,
+        started_at=found.started_at,
+    )
 
 
 def reported(session: Session, recording: Recording, report: RecordingReport, *, now: datetime) -> None:

@@ -11,6 +11,7 @@ recording's row.
 
 import base64
 import hashlib
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -55,9 +56,19 @@ class S3RecordingStore:
         if kms_key_id:
             self._encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key_id}
         self._client: S3Client = client or _new_client(endpoint_url, region)
-        # A put whose answer was lost must not be repeated unseen: in a versioned bucket that is a second version. The
-        # next try of the copy looks first.
-        self._putting: S3Client = client or _new_client(endpoint_url, region, attempts=1)
+        self._endpoint_url = endpoint_url
+        self._putting_client = client
+        self._making_putting_client = threading.Lock()
+
+    @property
+    def _putting(self) -> "S3Client":
+        """For puts. One whose answer was lost must not be repeated unseen: in a versioned bucket that is a second
+        version. The next try of the copy looks first. Made when it is first needed: most processes never put anything
+        (and boto3 cannot make two clients at once)."""
+        with self._making_putting_client:
+            if self._putting_client is None:
+                self._putting_client = _new_client(self._endpoint_url, self._region, attempts=1)
+            return self._putting_client
 
     def put(self, key: str, chunks: Iterable[bytes]) -> StoredObject:
         """See RecordingStore.put. A failure leaves nothing: an upload in parts is aborted."""

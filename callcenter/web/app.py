@@ -10,8 +10,8 @@ from sqlalchemy import Engine
 from werkzeug.routing import BaseConverter
 
 from callcenter.config import Settings
+from callcenter.db import watch_pool
 from callcenter.ports import RecordingStore
-from callcenter.services.alert_figures import watch_pool
 from callcenter.services.health import HealthMonitor
 from callcenter.web import errors, guard, metrics
 from callcenter.web.api import bookings, call_actions, calls, clinics, diary, health, receptionists, recordings, stats

@@ -141,7 +141,7 @@ def check_recording(job: Job) -> Later | None:
     elif leg_sid is not None:
         found = _unclaimed(job, job.carrier.recordings_of(leg_sid))
     if found is not None and found.kind in (RecordingReportKind.COMPLETED, RecordingReportKind.ABSENT):
-        _report(job, _as_report(found, found.kind))
+        _report(job, recordings.as_report(found, found.kind))
         return None
     if found is not None or job.attempts < CHECK_RECORDING_TRIES:
         return Later(CHECK_RECORDING_EVERY_SECONDS)
@@ -162,18 +162,6 @@ def _report(job: Job, report: RecordingReport) -> None:
         recordings.reported(session, session.get_one(Recording, job.subject_id), report, now=job.now())
         lifecycle.settle_outcome(session, call, voice=job.voice)
     crash_point("recording.reported")
-
-
-def _as_report(found: CarrierRecording, kind: RecordingReportKind) -> RecordingReport:
-    return RecordingReport(
-        key=f"checked:{found.carrier_recording_sid}:{kind}",
-        kind=kind,
-        carrier_recording_sid=found.carrier_recording_sid,
-        carrier_call_sid=found.carrier_call_sid,
-        duration_seconds=found.duration_seconds,
-        channels=found.channels,
-        started_at=found.started_at,
-    )
 
 
 def _unclaimed(job: Job, found: list[CarrierRecording]) -> CarrierRecording | None:

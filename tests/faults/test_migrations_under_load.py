@@ -12,7 +12,7 @@ from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import OperationalError
 
 from callcenter.db import create_engine_for, transaction
-from callcenter.migrating import TableBusy, alone, is_up_to_date, upgrade
+from callcenter.migrating import TableBusy, alone, downgrade, is_up_to_date, upgrade
 from tests.campaigns import runs
 from tests.factories import create_call, create_clinic
 from tests.faults.next_version import next_version_in
@@ -58,6 +58,7 @@ def test_a_migration_gives_up_with_a_sentence_when_a_table_is_never_free(postgre
 
 def test_two_deployments_at_once_migrate_once(postgresql: Engine, tmp_path: Path) -> None:
     versions = next_version_in(tmp_path / "versions")
+    downgrade(postgresql, "0001")  # the next builds an index concurrently, for which no waiting statement may be there
     with ThreadPoolExecutor(2) as deployments:
         for migration in [deployments.submit(upgrade, postgresql, versions=[versions]) for _ in range(2)]:
             migration.result(60)

@@ -129,10 +129,10 @@ def test_who_does_not_lead_does_nothing(world: World, monkeypatch: pytest.Monkey
     leader = leader_of(world.engine)
     leader.leads()
     other = leader_of(world.engine)
-    arguments = (SCHEDULE[0], world.engine, world.store, world.carrier.carrier())
-    scheduler._run_job(*arguments, other, threading.Event())
+    parts = scheduler.Parts(world.engine, world.store, world.carrier.carrier(), lambda: True)
+    scheduler._run_job(SCHEDULE[0], parts, other, threading.Event())
     assert ran == []
-    scheduler._run_job(*arguments, leader, threading.Event())
+    scheduler._run_job(SCHEDULE[0], parts, leader, threading.Event())
     assert ran == ["retention"]
     leader.resign()
     other.resign()
