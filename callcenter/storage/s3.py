@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from callcenter.errors import CallcenterError, ObjectMissing, StoreError, StoreUnavailable
 from callcenter.ports import StoredObject, StoreItem, UnfinishedUpload
 from callcenter.storage.keys import check_key
+from callcenter.storage.s3_client import new_client
 from callcenter.storage.s3_errors import NothingInRange, mapped
 from callcenter.storage.s3_listing import abort_upload, listed, listed_uploads
 from callcenter.storage.s3_versions import delete_everything, exact_versions, unfinished_uploads
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
 PART_BYTES = 8 * 1024 * 1024
 CHUNK_BYTES = 64 * 1024
-CONNECT_TIMEOUT_SECONDS = 5
-READ_TIMEOUT_SECONDS = 20
-ATTEMPTS = 3
 
 
 class S3RecordingStore:
@@ -55,7 +53,7 @@ class S3RecordingStore:
         self._encryption: dict[str, Any] = {"ServerSideEncryption": "AES256"}
         if kms_key_id:
             self._encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key_id}
-        self._client: S3Client = client or _new_client(endpoint_url, region)
+        self._client: S3Client = client or new_client(endpoint_url, region)
         self._endpoint_url = endpoint_url
         self._putting_client = client
         self._making_putting_client = threading.Lock()
@@ -67,7 +65,7 @@ class S3RecordingStore:
         (and boto3 cannot make two clients at once)."""
         with self._making_putting_client:
             if self._putting_client is None:
-                self._putting_client = _new_client(self._endpoint_url, self._region, attempts=1)
+                self._putting_client = new_client(self._endpoint_url, self._region, attempts=1)
             return self._putting_client
 
     def put(self, key: str, chunks: Iterable[bytes]) -> StoredObject:
@@ -247,22 +245,6 @@ class S3RecordingStore:
         except NothingInRange:
             return iter(())
         return _stream(body)
-
-
-def _new_client(endpoint_url: str | None, region: str | None, *, attempts: int = ATTEMPTS) -> "S3Client":
-    import boto3
-    from botocore.config import Config
-
-    return boto3.client(
-        "s3",
-        endpoint_url=endpoint_url,
-        region_name=region,
-        config=Config(
-            connect_timeout=CONNECT_TIMEOUT_SECONDS,
-            read_timeout=READ_TIMEOUT_SECONDS,
-            retries={"total_max_attempts": attempts, "mode": "standard"},
-        ),
-    )
 
 
 def _stream(body: Any) -> Iterator[bytes]:
