@@ -1,8 +1,9 @@
 """The outbox to the carrier: record the intent, claim it, record the result. The worker does the calling out."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, CursorResult, and_, case, delete, exists, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, Row, and_, case, delete, exists, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from callcenter.db import wake_workers
@@ -67,29 +68,41 @@ def due_ids(session: Session, *, now: datetime, limit: int) -> list[str]:
     )
 
 
-def claim(session: Session, command_id: str, *, now: datetime, holder: str) -> CarrierCommand | None:
-    """Take one command for LEASE_SECONDS; None when it is done, somebody else has it, or another command about the
-    same subject (or another that moves the same caller) is under way: their answers could cross."""
-    call_id = session.scalar(select(CarrierCommand.call_id).where(CarrierCommand.id == command_id))
-    if call_id is None:
-        return None
-    session.execute(select(Call.id).where(Call.id == call_id).with_for_update())
-    result = session.execute(
-        update(CarrierCommand)
-        .where(
-            CarrierCommand.id == command_id,
-            CarrierCommand.state == CommandState.PENDING,
-            _is_free(now),
-            ~_crosses_another(now),
+def claim(session: Session, ids: Sequence[str], *, now: datetime, holder: str) -> list[CarrierCommand]:
+    """Take these commands for LEASE_SECONDS, in this order, but for those that are done, that somebody else has, or
+    whose answer could cross that of one that is under way: about the same subject, or moving the same caller. Nobody
+    waits: of a call that somebody is just at, nothing is taken."""
+    free = and_(CarrierCommand.id.in_(ids), CarrierCommand.state == CommandState.PENDING, _is_free(now))
+    columns = (CarrierCommand.id, CarrierCommand.call_id, CarrierCommand.subject_id, CarrierCommand.kind)
+    of_free_calls = select(*columns).join(Call, Call.id == CarrierCommand.call_id).where(free)
+    found = {row.id: row for row in session.execute(of_free_calls.with_for_update(of=Call, skip_locked=True))}
+    wanted: list[Row[str, str, str, CommandKind]] = []
+    for row in (found[command_id] for command_id in ids if command_id in found):
+        if not any(_cross(row, other) for other in wanted):
+            wanted.append(row)
+    if not wanted:
+        return []
+    # A statement of its own: what somebody claimed and committed until the calls were ours is seen by this one.
+    claimed = {
+        command.id: command
+        for command in session.scalars(
+            update(CarrierCommand)
+            .where(free, CarrierCommand.id.in_([row.id for row in wanted]), ~_crosses_another(now))
+            .values(
+                lease_until_at=now + timedelta(seconds=LEASE_SECONDS),
+                lease_holder=holder,
+                attempts=CarrierCommand.attempts + 1,
+            )
+            .returning(CarrierCommand)
+            .execution_options(synchronize_session=False, populate_existing=True)
         )
-        .values(
-            lease_until_at=now + timedelta(seconds=LEASE_SECONDS),
-            lease_holder=holder,
-            attempts=CarrierCommand.attempts + 1,
-        )
-        .execution_options(synchronize_session=False)
-    )
-    return session.get(CarrierCommand, command_id) if changed_one(result) else None
+    }
+    return [claimed[row.id] for row in wanted if row.id in claimed]
+
+
+def _cross(one: "Row[str, str, str, CommandKind]", other: "Row[str, str, str, CommandKind]") -> bool:
+    both_move = one.kind in MOVES_CALLER and other.kind in MOVES_CALLER
+    return one.call_id == other.call_id and (both_move or one.subject_id == other.subject_id)
 
 
 def _is_free(now: datetime) -> ColumnElement[bool]:

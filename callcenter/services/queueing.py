@@ -5,7 +5,7 @@ The worker calls ``dispatch`` until it answers None; the answered softphone lead
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, text, update
+from sqlalchemy import exists, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -42,34 +42,59 @@ CREATE_GRACE_SECONDS = 10
 """How long the carrier may take to create a leg before an offer that never rang is given up."""
 
 
+class InOtherHands(Exception):
+    """Some transaction is at the only call that could be offered; a moment later it can be looked at again."""
+
+
+def offerable(session: Session, *, now: datetime) -> list[str]:
+    """Waiting calls that nobody is being rung for although somebody is free, the oldest first."""
+    return list(
+        session.scalars(
+            select(Call.id)
+            .where(
+                Call.state == CallState.QUEUED,
+                Call.accepted_offer_id.is_(None),
+                ~exists().where(Offer.call_id == Call.id, _OPEN),
+                receptionists.free_for_clinic(Call.clinic_id, now),
+            )
+            .order_by(Call.waiting_since_at, Call.id)
+            .limit(DISPATCH_WINDOW)
+        )
+    )
+
+
 def dispatch(session: Session, *, voice: VoiceSettings, now: datetime) -> Offer | None:
-    """Offer the oldest waiting call that somebody can take; None when there is nothing to do.
+    """Offer the oldest waiting call that somebody can take; None when there is nothing to do. Raises InOtherHands.
 
     Safe with any number of workers: the call is locked, the receptionist is claimed by a conditional update, and an
     index allows one open offer per call.
     """
-    somebody_free = receptionists.free_for_clinic(Call.clinic_id, now)
-    waiting = session.scalars(
-        select(Call.id)
-        .where(Call.state == CallState.QUEUED, Call.accepted_offer_id.is_(None), somebody_free)
-        .order_by(Call.waiting_since_at, Call.id)
-        .limit(DISPATCH_WINDOW)
-    )
-    for call_id in list(waiting):
-        offer = _offer_call(session, call_id, voice=voice, now=now)
+    passed_over = False
+    for call_id in offerable(session, now=now):
+        call = _unless_locked(session, call_id)
+        if call is None:
+            passed_over = True
+            continue
+        offer = _offer_call(session, call, voice=voice, now=now)
         if offer is not None:
             return offer
+    if passed_over:
+        raise InOtherHands
     return None
 
 
-def _offer_call(session: Session, call_id: str, *, voice: VoiceSettings, now: datetime) -> Offer | None:
-    call = session.scalar(
+def _unless_locked(session: Session, call_id: str) -> Call | None:
+    """The call, locked; None when somebody else has it, for whom nobody waits here while others can be offered."""
+    return session.scalar(
         select(Call)
         .where(Call.id == call_id)
-        .with_for_update(skip_locked=True)  # somebody is at this call right now: the next tick sees what came of it
+        .with_for_update(skip_locked=True)
         .execution_options(populate_existing=True)
     )
-    if call is None or call.state != CallState.QUEUED or call.accepted_offer_id is not None:
+
+
+def _offer_call(session: Session, call: Call, *, voice: VoiceSettings, now: datetime) -> Offer | None:
+    if call.state != CallState.QUEUED or call.accepted_offer_id is not None:
         return None
     if open_offers(session, call.id):
         return None

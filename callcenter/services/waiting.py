@@ -1,14 +1,17 @@
 """Callers in the queue: their place, an honest estimate, and when to let them leave a message."""
 
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import cache, partial
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from callcenter.domain.calls import CallState
 from callcenter.domain.commands import CommandKind
 from callcenter.domain.routing import (
     KNOWN_CALLS_FOR_ESTIMATE,
+    Candidate,
     WaitFacts,
     estimate_wait_minutes,
     should_overflow,
@@ -19,28 +22,36 @@ from callcenter.services import lifecycle, receptionists
 from callcenter.services.call_rows import locked, open_offers
 from callcenter.services.commands import tell
 
+ROUNDS_OF_FIRST_PROMPT = 2
+"""The caller's leg asks for a second time when the first prompt has been played."""
 
-def waiting_calls(session: Session) -> list[str]:
-    """Queued calls that nobody has accepted."""
-    return list(
-        session.scalars(
-            select(Call.id)
-            .where(Call.state == CallState.QUEUED, Call.accepted_offer_id.is_(None))
-            .order_by(Call.waiting_since_at)
-            .limit(500)
-        )
+
+def overflowing(session: Session, *, now: datetime) -> list[str]:
+    """Waiting calls that should leave a message, the longest waiting first."""
+    limit_reached_or_prompt_heard = or_(Call.overflow_after_at <= now, Call.wait_rounds >= ROUNDS_OF_FIRST_PROMPT)
+    waiting = session.scalars(
+        select(Call)
+        .where(Call.state == CallState.QUEUED, Call.accepted_offer_id.is_(None), limit_reached_or_prompt_heard)
+        .order_by(Call.waiting_since_at)
+        .limit(500)
     )
+    of_clinic = cache(partial(receptionists.candidates, session))
+    return [call.id for call in waiting if _overflows(session, call, of_clinic, now)]
 
 
 def overflow_due(session: Session, call: Call, *, now: datetime) -> bool:
     """Whether the waiting caller should leave a message by the rules of design §4.4."""
+    return _overflows(session, call, partial(receptionists.candidates, session), now)
+
+
+def _overflows(session: Session, call: Call, of_clinic: Callable[[str], Sequence[Candidate]], now: datetime) -> bool:
     if call.state != CallState.QUEUED or call.accepted_offer_id is not None or call.overflow_after_at is None:
         return False
     facts = WaitFacts(
-        first_prompt_heard=call.wait_rounds >= 2,
+        first_prompt_heard=call.wait_rounds >= ROUNDS_OF_FIRST_PROMPT,
         being_offered=bool(open_offers(session, call.id)),
         overflow_after_at=call.overflow_after_at,
-        candidates=receptionists.candidates(session, call.clinic_id),
+        candidates=of_clinic(call.clinic_id),
     )
     return should_overflow(facts, now)
 

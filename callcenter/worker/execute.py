@@ -1,6 +1,6 @@
-"""Claims one command, runs its handler outside any transaction, records the result."""
+"""Takes commands, runs their handlers outside any transaction, records the results."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import Engine
 
@@ -45,13 +45,24 @@ MOST_FAILURES = 12
 def execute(
     engine: Engine, carrier: Carrier, voice: VoiceSettings, command_id: str, *, holder: str = "one-off"
 ) -> bool:
-    """Carry out one command as the worker ``holder``; False when somebody else has it. Never raises for what the
-    carrier does."""
+    """Take one command as the worker ``holder`` and carry it out; False when somebody else has it."""
+    taken = take(engine, [command_id], holder=holder)
+    for command in taken:
+        carry_out(engine, carrier, voice, command)
+    return bool(taken)
+
+
+def take(engine: Engine, command_ids: Sequence[str], *, holder: str) -> list[CarrierCommand]:
+    """Lease the commands that can be taken to the worker ``holder``."""
     with transaction(engine, wake=False) as session:
-        command = commands.claim(session, command_id, now=clock.now(), holder=holder)
-    if command is None:
-        return False
-    crash_point("command.claimed")
+        taken = commands.claim(session, command_ids, now=clock.now(), holder=holder)
+    if taken:
+        crash_point("command.claimed")
+    return taken
+
+
+def carry_out(engine: Engine, carrier: Carrier, voice: VoiceSettings, command: CarrierCommand) -> None:
+    """Do what a command says and record the result. Never raises for what the carrier does."""
     job = Job(
         engine=engine,
         carrier=carrier,
@@ -74,7 +85,6 @@ def execute(
         _try_again(job, command, None, error)
     else:
         _record(job, command, later)
-    return True
 
 
 def _record(job: Job, command: CarrierCommand, later: Later | None) -> None:

@@ -11,12 +11,12 @@ from callcenter.config import Settings
 from callcenter.crash_points import crash_point
 from callcenter.db import reading, transaction
 from callcenter.logs import log
-from callcenter.models import new_id
+from callcenter.models import CarrierCommand, new_id
 from callcenter.ports import Carrier, RecordingStore
 from callcenter.services import commands, ingest, jobs
-from callcenter.worker.execute import execute
+from callcenter.worker.execute import carry_out, take
 from callcenter.worker.lifeline import Lifeline
-from callcenter.worker.tick import ask_about_all, tick, tidy
+from callcenter.worker.tick import ask_about_all, dispatch_all, tick, tidy
 from callcenter.worker.wake import POLL_SECONDS, waker_for
 
 COMMAND_THREADS = 8
@@ -25,6 +25,11 @@ HEARTBEAT_SECONDS = 10
 RENEW_SECONDS = 5
 TAKE_OVER_SECONDS = 1
 TIDY_SECONDS = 60
+LOOK_AROUND_SECONDS = 0.25
+BREATH_SECONDS, LONG_BREATH_SECONDS = 0.02, 0.04
+"""Between two looks at what is due; the long one after a look that found nothing for us. When much happens at once one
+look is enough for all of it, and the time of the processor goes to the commands. Who has had nothing to do for longer
+looks at once."""
 
 
 class _Every:
@@ -50,6 +55,7 @@ class Worker:
         self._stop = threading.Event()
         self._holder = new_id()
         self._lifeline: Lifeline | None = None
+        self._look_around_at = 0.0
         self._busy: set[str] = set()
         self._busy_guard = threading.Lock()
 
@@ -73,22 +79,34 @@ class Worker:
         )
         with ThreadPoolExecutor(COMMAND_THREADS, thread_name_prefix="command") as pool:
             while not self._stop.is_set():
+                again, taken = False, 0
                 try:
                     for task in upkeep:
                         task.run_if_due()
                     if not asked:
                         ask_about_all(self._engine)
                         asked = True
-                    tick(self._engine, self._settings.voice)
-                    self._hand_out(pool)
+                    again = self._look()
+                    taken, more = self._hand_out(pool)
+                    again = again or more
                 except Exception:
                     # The database may be away: say so, wait, go on. Work is found again when it is back.
                     log("worker").exception("tick_broke")
                     self._stop.wait(1)
-                waker.wait(self._stop)
+                self._stop.wait(BREATH_SECONDS if taken else LONG_BREATH_SECONDS)
+                if not again:
+                    waker.wait(self._stop)
         waker.close()
         if self._lifeline is not None:
             self._lifeline.close()
+
+    def _look(self) -> bool:
+        """Callers who can be offered, whenever something has changed; what time brings, every LOOK_AROUND_SECONDS."""
+        if clock.monotonic_seconds() < self._look_around_at:
+            return dispatch_all(self._engine, self._settings.voice)
+        again = tick(self._engine, self._settings.voice)
+        self._look_around_at = clock.monotonic_seconds() + LOOK_AROUND_SECONDS
+        return again
 
     def _new_lifeline(self) -> Lifeline | None:
         try:
@@ -118,24 +136,29 @@ class Worker:
     def _beat(self) -> None:
         jobs.beat(self._engine, "worker", interval_seconds=HEARTBEAT_SECONDS, now=clock.now())
 
-    def _hand_out(self, pool: ThreadPoolExecutor) -> None:
+    def _hand_out(self, pool: ThreadPoolExecutor) -> tuple[int, bool]:
+        """Take as many due commands as there are idle threads; answers how many, and whether more are due."""
+        with self._busy_guard:
+            busy = set(self._busy)
         with reading(self._engine) as session:
-            due = commands.due_ids(session, now=clock.now(), limit=COMMAND_THREADS * 4)
-        for command_id in due:
-            with self._busy_guard:
-                if command_id in self._busy or len(self._busy) >= COMMAND_THREADS * 2:
-                    continue
-                self._busy.add(command_id)
-            pool.submit(self._execute, command_id)
+            found = commands.due_ids(session, now=clock.now(), limit=COMMAND_THREADS * 4)
+        due = [command_id for command_id in found if command_id not in busy]
+        wanted = due[: COMMAND_THREADS - len(busy)]
+        taken = take(self._engine, wanted, holder=self._holder) if wanted else []
+        with self._busy_guard:
+            self._busy.update(command.id for command in taken)
+        for command in taken:
+            pool.submit(self._carry_out, command)
+        return len(taken), len(taken) < len(due)
 
-    def _execute(self, command_id: str) -> None:
+    def _carry_out(self, command: CarrierCommand) -> None:
         try:
-            execute(self._engine, self._carrier, self._settings.voice, command_id, holder=self._holder)
+            carry_out(self._engine, self._carrier, self._settings.voice, command)
         except Exception:
-            log("worker").exception("command_not_recorded", command_id=command_id)
+            log("worker").exception("command_not_recorded", command_id=command.id)
         finally:
             with self._busy_guard:
-                self._busy.discard(command_id)
+                self._busy.discard(command.id)
 
     def _copy(self) -> None:
         while not self._stop.is_set():

@@ -24,22 +24,22 @@ VERIFY_EVERY_SECONDS = 60
 """A call that was asked about and is still live is asked about again after this."""
 
 
-def tick(engine: Engine, voice: VoiceSettings) -> None:
-    """Do everything that is due now, then dispatch until nobody more can be offered."""
+def tick(engine: Engine, voice: VoiceSettings) -> bool:
+    """Do everything whose time has come, then dispatch until nobody more can be offered. True when a call should be
+    looked at again in a moment, because somebody was just at it."""
     now = clock.now()
     with reading(engine) as session:
         offers = queueing.overdue_offers(session, now=now)
-        queued = waiting.waiting_calls(session)
-        overflowing = [call_id for call_id in queued if _may_overflow(session, call_id, now)]
+        overflowing = waiting.overflowing(session, now=now)
         wrap_ups = receptionists.lapsed_wrap_ups(session, now=now)
         silent = silent_calls(session, now)
     _each(engine, offers, lambda session, id_: queueing.expire_offer(session, id_, now=now))
     _each(engine, wrap_ups, lambda session, id_: receptionists.lapse_wrap_up(session, id_, now=now))
     _each(engine, silent, lambda session, id_: _ask_about(session, id_, now))
-    if queued:
-        dispatch_all(engine, voice)
+    again = dispatch_all(engine, voice)
     # After the dispatch: whoever is being rung for a caller is worth waiting for.
     _each(engine, overflowing, lambda session, id_: waiting.overflow(session, id_, now=now))
+    return again
 
 
 def silent_calls(session: Session, now: datetime) -> list[str]:
@@ -61,22 +61,25 @@ def ask_about_all(engine: Engine) -> None:
     crash_point("worker.asked")
 
 
-def dispatch_all(engine: Engine, voice: VoiceSettings) -> int:
-    """Offer waiting calls until nobody more can be offered; returns how many offers were made."""
-    made = 0
-    while True:
-        with transaction(engine, wake=False) as session:
-            offer = queueing.dispatch(session, voice=voice, now=clock.now())
+def dispatch_all(engine: Engine, voice: VoiceSettings) -> bool:
+    """Offer waiting calls until nobody more can be offered; True when somebody was just at one of them."""
+    while _somebody_can_be_offered(engine):
+        try:
+            with transaction(engine, wake=False) as session:
+                offer = queueing.dispatch(session, voice=voice, now=clock.now())
+        except queueing.InOtherHands:
+            return True
         if offer is None:
-            return made
+            return False
         crash_point("dispatch.offered")
-        made += 1
         log("worker").info("offered", call_id=offer.call_id, offer_id=offer.id, turn=offer.turn)
+    return False
 
 
-def _may_overflow(session: Session, call_id: str, now: datetime) -> bool:
-    call = session.get(Call, call_id)
-    return call is not None and waiting.overflow_due(session, call, now=now)
+def _somebody_can_be_offered(engine: Engine) -> bool:
+    """A look without the right to write, for which nobody else has to wait."""
+    with reading(engine) as session:
+        return bool(queueing.offerable(session, now=clock.now()))
 
 
 def _ask_about(session: Session, call_id: str, now: datetime) -> None:

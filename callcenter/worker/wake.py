@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from sqlalchemy import Engine
 
 from callcenter.db import WORK_CHANNEL
+from callcenter.logs import log
 
 POLL_SECONDS = 0.5
 SQLITE_LOOK_SECONDS = 0.02
@@ -64,17 +65,24 @@ class _Postgres:
     def wait(self, stop: threading.Event) -> None:
         try:
             if self._connection is None:
-                pooled = self._engine.raw_connection()
-                pooled.detach()  # it listens for as long as the worker lives and never goes back to the pool
-                self._connection = pooled.driver_connection
-                self._connection.autocommit = True
-                self._connection.execute(f"LISTEN {WORK_CHANNEL}")
+                self._connection = self._listening()
             for _ in self._connection.notifies(timeout=POLL_SECONDS, stop_after=1):
                 pass
-        except Exception:
+            for _ in self._connection.notifies(timeout=0):
+                pass  # one look is enough for all that have come meanwhile
+        except Exception as error:
             # The connection is a hint only; without it the worker polls.
+            log("worker").warning("not_woken", error=type(error).__name__)
             self.close()
             stop.wait(POLL_SECONDS)
+
+    def _listening(self) -> Any:
+        pooled = self._engine.raw_connection()
+        connection: Any = pooled.driver_connection
+        pooled.detach()  # it listens for as long as the worker lives and never goes back to the pool
+        connection.autocommit = True
+        connection.execute(f"LISTEN {WORK_CHANNEL}")
+        return connection
 
     def close(self) -> None:
         if self._connection is not None:

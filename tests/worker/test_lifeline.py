@@ -59,10 +59,10 @@ def test_what_a_dead_worker_had_under_way_is_taken_over_without_waiting_for_its_
         call = session.get_one(Call, world.call().id)
         command = commands.tell(session, CommandKind.VERIFY_CALL, call, call.id, now=clock.now())
     with transaction(world.engine) as session:
-        assert commands.claim(session, command.id, now=clock.now(), holder="dead") is not None
-        assert commands.claim(session, command.id, now=clock.now(), holder="next") is None
+        assert commands.claim(session, [command.id], now=clock.now(), holder="dead")
+        assert not commands.claim(session, [command.id], now=clock.now(), holder="next")
     with transaction(world.engine) as session:
         commands.release(session, released)
-        assert (commands.claim(session, command.id, now=clock.now(), holder="next") is not None) is claimed
+        assert bool(commands.claim(session, [command.id], now=clock.now(), holder="next")) is claimed
     with reading(world.engine) as session:
         assert commands_of(world, CommandKind.VERIFY_CALL)[-1].attempts == 1 + claimed
