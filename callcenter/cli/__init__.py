@@ -14,10 +14,6 @@ from callcenter.errors import BadInput, CallcenterError, ConfigurationError, Con
 
 BAD_INPUT = (BadInput, NotFound, Conflict, ConfigurationError)
 
-SWITCH_SECONDS = 0.0005
-"""How long a thread that is busy keeps the others waiting. Ours ask the database again and again, and with Python's own
-5 ms each answer would be looked at that much later, on SQLite with everybody else's writes waiting behind it."""
-
 COMMANDS = {
     "api-key": Lazy("callcenter.cli.keys:api_key", "Bearer keys of the JSON API: create, list, revoke."),
     "caller": Lazy("callcenter.cli.callers:caller", "Callers of a clinic."),
@@ -58,7 +54,6 @@ def callcenter() -> None:
 
 def main() -> None:
     """Run the command that the process was started with, and exit."""
-    sys.setswitchinterval(SWITCH_SECONDS)
     os.umask(0o077)  # what we write (database, recordings, snapshot, logs) is for nobody else on this machine
     sys.exit(run(sys.argv[1:]))
 

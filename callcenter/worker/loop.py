@@ -13,7 +13,7 @@ from callcenter.db import reading, transaction
 from callcenter.logs import log
 from callcenter.models import CarrierCommand, new_id
 from callcenter.ports import Carrier, RecordingStore
-from callcenter.services import commands, ingest, jobs
+from callcenter.services import commands, ingest, jobs, queueing
 from callcenter.worker.execute import carry_out, take
 from callcenter.worker.lifeline import Lifeline
 from callcenter.worker.tick import ask_about_all, dispatch_all, tick, tidy
@@ -86,9 +86,9 @@ class Worker:
                     if not asked:
                         ask_about_all(self._engine)
                         asked = True
-                    again = self._look()
-                    taken, more = self._hand_out(pool)
-                    again = again or more
+                    due, again = self._look()
+                    taken, left = self._hand_out(pool, due)
+                    again = again or left
                 except Exception:
                     # The database may be away: say so, wait, go on. Work is found again when it is back.
                     log("worker").exception("tick_broke")
@@ -100,13 +100,24 @@ class Worker:
         if self._lifeline is not None:
             self._lifeline.close()
 
-    def _look(self) -> bool:
-        """Callers who can be offered, whenever something has changed; what time brings, every LOOK_AROUND_SECONDS."""
+    def _look(self) -> tuple[list[str], bool]:
+        """Offer the callers who can be offered, whenever something has changed; what time brings, every
+        LOOK_AROUND_SECONDS. Answers the commands that are due, and whether to look again in a moment."""
         if clock.monotonic_seconds() < self._look_around_at:
-            return dispatch_all(self._engine, self._settings.voice)
-        again = tick(self._engine, self._settings.voice)
-        self._look_around_at = clock.monotonic_seconds() + LOOK_AROUND_SECONDS
-        return again
+            somebody, due = self._see()
+            if not somebody:
+                return due, False
+            again = dispatch_all(self._engine, self._settings.voice)
+        else:
+            again = tick(self._engine, self._settings.voice)
+            self._look_around_at = clock.monotonic_seconds() + LOOK_AROUND_SECONDS
+        return self._see()[1], again
+
+    def _see(self) -> tuple[bool, list[str]]:
+        """Whether somebody can be offered, and the commands that are due."""
+        with reading(self._engine) as session:
+            due = commands.due_ids(session, now=clock.now(), limit=COMMAND_THREADS * 4)
+            return bool(queueing.offerable(session, now=clock.now())), due
 
     def _new_lifeline(self) -> Lifeline | None:
         try:
@@ -136,12 +147,10 @@ class Worker:
     def _beat(self) -> None:
         jobs.beat(self._engine, "worker", interval_seconds=HEARTBEAT_SECONDS, now=clock.now())
 
-    def _hand_out(self, pool: ThreadPoolExecutor) -> tuple[int, bool]:
-        """Take as many due commands as there are idle threads; answers how many, and whether more are due."""
+    def _hand_out(self, pool: ThreadPoolExecutor, found: list[str]) -> tuple[int, bool]:
+        """Take as many of the due commands as there are idle threads; answers how many, and whether some are left."""
         with self._busy_guard:
             busy = set(self._busy)
-        with reading(self._engine) as session:
-            found = commands.due_ids(session, now=clock.now(), limit=COMMAND_THREADS * 4)
         due = [command_id for command_id in found if command_id not in busy]
         wanted = due[: COMMAND_THREADS - len(busy)]
         taken = take(self._engine, wanted, holder=self._holder) if wanted else []

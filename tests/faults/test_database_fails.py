@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, QueuePool, func, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -281,4 +281,5 @@ def test_health_turns_red_with_the_reason_and_green_again(
     assert web.get("/healthz").status_code == 200
     _repair(line, trouble)
     until("it is ready", lambda: web.get("/readyz").status_code == 200)
+    until("every look has ended", lambda: isinstance(engine.pool, QueuePool) and not engine.pool.checkedout())
     engine.dispose()
