@@ -20,13 +20,13 @@ from callcenter import clock
 from callcenter.db import create_engine_for, reading, transaction
 from callcenter.domain.calls import CallState
 from callcenter.domain.commands import CommandKind, CommandState
-from callcenter.domain.receptionists import Presence, Role
+from callcenter.domain.receptionists import Presence
 from callcenter.domain.recordings import RecordingState
 from callcenter.models import Call, CallLeg, CarrierCommand, Offer, Receptionist, Recording
-from callcenter.services.access import create_api_key
 from tests.cast import create_cast
 from tests.e2e.rig import VOICE, Rig
 from tests.faults.invariants import Evidence, broken
+from tests.faults.kills.ears import Ears, manager_key
 from tests.faults.kills.zygote import Zygote
 
 SPEED = 10.0
@@ -44,7 +44,7 @@ class CallDesk:
 
     rig: Rig
     zygote: Zygote
-    stranger_key: str
+    ears: Ears
     armed: tuple[str, ...] = ()
     worker: int | None = None
     http: int | None = None
@@ -225,7 +225,7 @@ class CallDesk:
             self._stored(),
             {one["sid"] for leg in legs for one in leg["recordings"] if one["status"] != "deleted"},
             calls=[leg["sid"] for leg in legs if leg["direction"] == "inbound"],
-            listen=None if soon else self._listen,
+            listen=None if soon else self.ears.hear,
             wanted_gone=self.wanted_gone,
             canaries=[CANARY, CANARY.removeprefix("+")],
             texts=[file for file in self.rig.directory.glob("*.log") if file.name != "simulator.log"],
@@ -236,16 +236,6 @@ class CallDesk:
         files = [file for file in self.rig.store.rglob("*") if file.is_file()]
         return Counter(file.name.split(".")[1] if file.name.startswith(".") else file.name for file in files)
 
-    def _listen(self, recording_id: str, stranger: bool) -> bytes | None:
-        answer = requests.get(
-            f"{self.rig.web}/api/v1/recordings/{recording_id}/audio",
-            params={"purpose": "incident"},
-            headers={"Authorization": f"Bearer {self.stranger_key if stranger else self.rig.key}"},
-            timeout=20,
-        )
-        assert answer.status_code != 403, "the stranger must not be told that it is there, nor the clinic refused"
-        return answer.content if answer.ok else None
-
 
 @contextmanager
 def call_desk(directory: Path, database_url: str, zygote: Zygote) -> Iterator[CallDesk]:
@@ -254,13 +244,9 @@ def call_desk(directory: Path, database_url: str, zygote: Zygote) -> Iterator[Ca
     engine = create_engine_for(database_url)
     with transaction(engine) as session:
         cast = create_cast(session)
-        ours, theirs = (
-            create_api_key(
-                session, name="tests", role=Role.CLINIC_MANAGER, clinics=[staff.clinic], user=None, now=clock.now()
-            ).secret
-            for staff in (cast.hill, cast.lake)
-        )
-    desk = CallDesk(Rig(directory, database_url, engine, cast, ours, SPEED), zygote, theirs)
+    key = manager_key(engine, cast.hill.clinic)
+    rig = Rig(directory, database_url, engine, cast, key, SPEED)
+    desk = CallDesk(rig, zygote, Ears(engine, cast.hill.clinic, cast.lake.clinic, rig.web))
     over = threading.Event()
     softphones = threading.Thread(target=_beat, args=(desk, over), daemon=True)
     softphones.start()

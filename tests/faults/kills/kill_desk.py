@@ -26,14 +26,13 @@ from sqlalchemy import Engine, select
 from callcenter import clock
 from callcenter.config import SIMULATOR_ACCOUNT_SID, SIMULATOR_AUTH_TOKEN
 from callcenter.db import create_engine_for, reading, transaction
-from callcenter.domain.receptionists import Role
 from callcenter.domain.recordings import RecordingState
 from callcenter.models import Call, Recording
-from callcenter.services.access import create_api_key
 from tests.cast import Cast, create_cast
 from tests.factories import create_answered_call, create_legal_hold, create_recording
 from tests.fakes import wav
 from tests.faults.invariants import Evidence, broken
+from tests.faults.kills.ears import Ears
 from tests.faults.kills.small_carrier import SmallCarrier, small_carrier
 from tests.faults.kills.zygote import Zygote
 from tests.ports import free_port
@@ -56,7 +55,6 @@ class KillDesk:
     database_url: str
     engine: Engine
     cast: Cast
-    keys: tuple[str, str]
     s3: Any
     bucket: str
     s3_address: str
@@ -69,6 +67,10 @@ class KillDesk:
     told_deleted: int = 0
     kills: int = 0
     bytes_of: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        hill, lake = self.cast.hill.clinic, self.cast.lake.clinic
+        self.ears = Ears(self.engine, hill, lake, f"http://127.0.0.1:{self.port}")
 
     def now(self) -> datetime:
         """The time of its processes."""
@@ -194,17 +196,6 @@ class KillDesk:
         assert status == 0, said
         self.told_deleted += int(json.loads(said[said.index("{\n") :])["deleted"])
 
-    def listen(self, recording_id: str, stranger: bool) -> bytes | None:
-        """The audio, if the web gives it away."""
-        answer = requests.get(
-            f"http://127.0.0.1:{self.port}/api/v1/recordings/{recording_id}/audio",
-            params={"purpose": "incident"},
-            headers={"Authorization": f"Bearer {self.keys[stranger]}"},
-            timeout=20,
-        )
-        assert answer.status_code != 403, "the stranger must not be told that it is there, nor the clinic refused"
-        return answer.content if answer.ok else None
-
     def broken(self, *, soon: bool = False) -> list[str]:
         """The invariants that do not hold now; ``soon``: before everybody has had time to listen."""
         with reading(self.engine) as session:
@@ -216,7 +207,7 @@ class KillDesk:
                 self.now(),
                 self.stored(),
                 set(self.carrier.media),
-                listen=None if soon else self.listen,
+                listen=None if soon else self.ears.hear,
                 kept=self.kept,
                 wanted_gone=self.wanted_gone,
                 canaries=[CANARY, CANARY.removeprefix("+"), *names],
@@ -237,14 +228,8 @@ def kill_desk(directory: Path, database_url: str, zygote: Zygote, s3_address: st
     engine = create_engine_for(database_url)
     with transaction(engine) as session:
         cast = create_cast(session)
-        ours, theirs = (
-            create_api_key(
-                session, name="tests", role=Role.CLINIC_MANAGER, clinics=[staff.clinic], user=None, now=clock.now()
-            ).secret
-            for staff in (cast.hill, cast.lake)
-        )
     with small_carrier() as carrier:
-        desk = KillDesk(directory, database_url, engine, cast, (ours, theirs), s3, bucket, s3_address, carrier, zygote)
+        desk = KillDesk(directory, database_url, engine, cast, s3, bucket, s3_address, carrier, zygote)
         web = desk.start("web")
         try:
             until(lambda: requests.get(f"http://127.0.0.1:{desk.port}/readyz", timeout=5).ok, "the web answers")
