@@ -62,8 +62,9 @@ class Door:
     )
 
     def __post_init__(self) -> None:
-        # SQLite has one writer at a time; elsewhere one group is prepared while others wait for the disk.
-        at_once = 1 if self.engine.dialect.name == "sqlite" else 4
+        # SQLite has one writer at a time; elsewhere one group is prepared while the other waits for the disk. More at
+        # once would be smaller groups.
+        at_once = 1 if self.engine.dialect.name == "sqlite" else 2
         self._arrivals = Together(self._threads, self._receive, at_once=at_once)
 
     def transact(self, work: Callable[[Session], Answer]) -> Answer:
