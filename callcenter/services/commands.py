@@ -17,6 +17,7 @@ URGENT = (CommandKind.RING, CommandKind.CONNECT, CommandKind.CHECK_JOIN, Command
 """Somebody waits on the line for these; after an outage they go before the questions that have piled up."""
 MOVES_CALLER = (CommandKind.CONNECT, CommandKind.CHECK_JOIN, CommandKind.MOVE_ON, CommandKind.HANG_UP)
 """At most one of these runs per call: two that cross would pull the caller out of where the other has just put them."""
+_TURN = (case((CarrierCommand.kind.in_(URGENT), 0), else_=1), CarrierCommand.next_attempt_at)
 REVIVE_AFTER_SECONDS = 15 * 60
 KEEP_FINISHED_SECONDS = 24 * 3600
 
@@ -62,22 +63,24 @@ def due_ids(session: Session, *, now: datetime, limit: int) -> list[str]:
                 CarrierCommand.state == CommandState.PENDING,
                 _is_free(now),
             )
-            .order_by(case((CarrierCommand.kind.in_(URGENT), 0), else_=1), CarrierCommand.next_attempt_at)
+            .order_by(*_TURN)
             .limit(limit)
         )
     )
 
 
-def claim(session: Session, ids: Sequence[str], *, now: datetime, holder: str) -> list[CarrierCommand]:
-    """Take these commands for LEASE_SECONDS, in this order, but for those that are done, that somebody else has, or
-    whose answer could cross that of one that is under way: about the same subject, or moving the same caller. Nobody
-    waits: of a call that somebody is just at, nothing is taken."""
+def claim(
+    session: Session, ids: Sequence[str], *, now: datetime, holder: str, limit: int | None = None
+) -> list[CarrierCommand]:
+    """Take these commands, or the first ``limit`` that can be taken, for LEASE_SECONDS: those that are not done, that
+    nobody has, and whose answer cannot cross that of one that is under way: about the same subject, or moving the same
+    caller. Nobody waits: of a call that somebody is just at, nothing is taken."""
     free = and_(CarrierCommand.id.in_(ids), CarrierCommand.state == CommandState.PENDING, _is_free(now))
     columns = (CarrierCommand.id, CarrierCommand.call_id, CarrierCommand.subject_id, CarrierCommand.kind)
-    of_free_calls = select(*columns).join(Call, Call.id == CarrierCommand.call_id).where(free)
-    found = {row.id: row for row in session.execute(of_free_calls.with_for_update(of=Call, skip_locked=True))}
+    takeable = select(*columns).join(Call, Call.id == CarrierCommand.call_id).where(free, ~_crosses_another(now))
+    takeable = takeable.order_by(*_TURN).limit(limit).with_for_update(of=Call, skip_locked=True)
     wanted: list[Row[str, str, str, CommandKind]] = []
-    for row in (found[command_id] for command_id in ids if command_id in found):
+    for row in session.execute(takeable):
         if not any(_cross(row, other) for other in wanted):
             wanted.append(row)
     if not wanted:

@@ -52,10 +52,10 @@ def execute(
     return bool(taken)
 
 
-def take(engine: Engine, command_ids: Sequence[str], *, holder: str) -> list[CarrierCommand]:
-    """Lease the commands that can be taken to the worker ``holder``."""
+def take(engine: Engine, command_ids: Sequence[str], *, holder: str, limit: int | None = None) -> list[CarrierCommand]:
+    """Lease the commands that can be taken, at most ``limit``, to the worker ``holder``."""
     with transaction(engine, wake=False) as session:
-        taken = commands.claim(session, command_ids, now=clock.now(), holder=holder)
+        taken = commands.claim(session, command_ids, now=clock.now(), holder=holder, limit=limit)
     if taken:
         crash_point("command.claimed")
     return taken

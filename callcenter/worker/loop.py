@@ -152,8 +152,8 @@ class Worker:
         with self._busy_guard:
             busy = set(self._busy)
         due = [command_id for command_id in found if command_id not in busy]
-        wanted = due[: COMMAND_THREADS - len(busy)]
-        taken = take(self._engine, wanted, holder=self._holder) if wanted else []
+        idle = COMMAND_THREADS - len(busy)
+        taken = take(self._engine, due, holder=self._holder, limit=idle) if due and idle else []
         with self._busy_guard:
             self._busy.update(command.id for command in taken)
         for command in taken:

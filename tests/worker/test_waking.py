@@ -87,7 +87,13 @@ def test_due_commands_are_taken_together_but_not_two_that_could_cross(world: Wor
             )
         ]
     told = [command.id for command in commands_told]
-    assert [command.id for command in take(world.engine, told, holder="one")] == [told[0], told[3]]
+    with transaction(world.engine) as session:
+        together = commands.claim(session, told, now=clock.now(), holder="one")
+        assert [command.id for command in together] == [told[0], told[3]]
+        session.rollback()
+    assert [command.id for command in take(world.engine, told, holder="one", limit=1)] == [told[0]]
+    others = take(world.engine, told, holder="other", limit=1)
+    assert [command.id for command in others] == [told[3]], "what must wait keeps nobody else waiting"
     assert take(world.engine, told, holder="other") == [], "the rest waits for the answer to what is under way"
 
 
