@@ -67,15 +67,16 @@ def dispatch(session: Session, *, voice: VoiceSettings, now: datetime) -> Offer 
     """Offer the oldest waiting call that somebody can take; None when there is nothing to do. Raises InOtherHands.
 
     Safe with any number of workers: the call is locked, the receptionist is claimed by a conditional update, and an
-    index allows one open offer per call.
+    index allows one open offer per call. Whoever came earlier and is in other hands just now keeps their turn: a later
+    caller is offered only if there are receptionists for both.
     """
-    passed_over = False
+    passed_over = 0
     for call_id in offerable(session, now=now):
         call = _unless_locked(session, call_id)
         if call is None:
-            passed_over = True
+            passed_over += 1
             continue
-        offer = _offer_call(session, call, voice=voice, now=now)
+        offer = _offer_call(session, call, keep_free=passed_over, voice=voice, now=now)
         if offer is not None:
             return offer
     if passed_over:
@@ -93,7 +94,7 @@ def _unless_locked(session: Session, call_id: str) -> Call | None:
     )
 
 
-def _offer_call(session: Session, call: Call, *, voice: VoiceSettings, now: datetime) -> Offer | None:
+def _offer_call(session: Session, call: Call, *, keep_free: int, voice: VoiceSettings, now: datetime) -> Offer | None:
     if call.state != CallState.QUEUED or call.accepted_offer_id is not None:
         return None
     if open_offers(session, call.id):
@@ -104,7 +105,7 @@ def _offer_call(session: Session, call: Call, *, voice: VoiceSettings, now: date
         preferred_id=call.preferred_receptionist_id,
         excluded_ids=_just_tried(session, call, now),
     )
-    for receptionist_id in order:
+    for receptionist_id in order if len(order) > keep_free else ():
         offer_id = new_id()
         if _insert_offer(session, call, receptionist_id, offer_id, voice=voice, now=now):
             return session.get(Offer, offer_id)
