@@ -164,7 +164,8 @@ def _begin_to_write(connection: Connection) -> None:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
                 return
             except OperationalError as error:
-                is_busy = getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+                # The low byte: also while another process reads the log of one that was killed (SQLITE_BUSY_RECOVERY).
+                is_busy = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
                 if not is_busy or monotonic_seconds() > until:
                     raise
     finally:

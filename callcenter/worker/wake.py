@@ -80,8 +80,12 @@ class _Postgres:
         pooled = self._engine.raw_connection()
         connection: Any = pooled.driver_connection
         pooled.detach()  # it listens for as long as the worker lives and never goes back to the pool
-        connection.autocommit = True
-        connection.execute(f"LISTEN {WORK_CHANNEL}")
+        try:
+            connection.autocommit = True
+            connection.execute(f"LISTEN {WORK_CHANNEL}")
+        except BaseException:
+            connection.close()  # nobody else knows of it any more
+            raise
         return connection
 
     def close(self) -> None:

@@ -39,11 +39,11 @@ def test_whole_calls_survive_any_storm(
     tmp_path_factory: pytest.TempPathFactory,
     figures: Callable[..., None],
 ) -> None:
-    figures(**rage(sqlite_template, tmp_path_factory, runs(10, 40)))
+    figures(**rage(sqlite_template, tmp_path_factory, runs(10, 150)))
 
 
 @pytest.mark.postgresql
 def test_whole_calls_survive_any_storm_on_postgresql(
     postgres_template: PostgresTemplate, tmp_path_factory: pytest.TempPathFactory, figures: Callable[..., None]
 ) -> None:
-    figures(**rage(postgres_template, tmp_path_factory, runs(3, 20)))
+    figures(**rage(postgres_template, tmp_path_factory, runs(3, 60)))

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from callcenter.domain.calls import CallState, LegRole, OfferState
 from callcenter.domain.receptionists import Activity, Presence
 from callcenter.models import Call, CallLeg, CarrierCommand, Clinic, Offer, Receptionist, new_id
 from callcenter.services import queueing, receptionists
+from callcenter.services.call_rows import locked
 from tests.factories import NOW, create_call, create_clinic, create_offer, create_receptionist
 
 VOICE = VoiceSettings(calls_per_second=100)
@@ -109,6 +111,28 @@ def test_many_dispatchers_never_give_anybody_two(engines: list[Engine], waiting:
     for offer in offers:
         row = rows[offer.receptionist_id]
         assert (row.activity, row.current_call_id, row.current_offer_id) == (Activity.RINGING, offer.call_id, offer.id)
+
+
+@pytest.mark.parametrize(("at_work", "offered_to_later_ones"), [(1, 0), (2, 1), (3, 2)])
+def test_an_earlier_caller_whom_somebody_is_just_at_keeps_a_receptionist(
+    postgresql_url: str, at_work: int, offered_to_later_ones: int
+) -> None:
+    """On SQLite nobody can be at a call meanwhile, there is one writer."""
+    engine = create_engine_for(postgresql_url)
+    hill = clinic(engine)
+    first, *later = queue_up(engine, hill, 3)
+    staff(engine, hill, number=at_work)
+    with transaction(engine) as somebody:
+        locked(somebody, first)
+        with suppress(queueing.InOtherHands):
+            while offered(engine) is not None:
+                pass
+    with reading(engine) as session:
+        assert set(session.scalars(select(Offer.call_id))) == set(later[:offered_to_later_ones])
+    made = offered(engine)
+    assert made is not None
+    assert made.call_id == first
+    engine.dispose()
 
 
 def test_dispatchers_and_people_who_come_and_go_never_leave_anybody_held(engines: list[Engine]) -> None:
