@@ -1,7 +1,7 @@
 """Attacks come in two lengths: a short one in every test run, a long one with ``make faults`` (CAMPAIGN=long).
 
 A test that attacks carries ``@pytest.mark.campaign``, takes its size from ``runs``, and tells through the ``figures``
-fixture how often it attacked and how often the service held; the figures are printed at the end of the run and stand
+fixture how often it attacked and how often the service held; the figures are printed at the end of a long run and stand
 in docs/reliability.md.
 """
 

@@ -4,7 +4,7 @@
 - ``session``: a session on it, for services (which take one and never commit); rolled back at the end
 - ``database_url``: the same database as an address, for tests that start processes
 - ``sqlite_url``, ``postgresql_url``: one of the two, for what only that one does
-- ``figures``: what an attack came to (tests/campaigns.py), printed at the end of the run
+- ``figures``: what an attack came to (tests/campaigns.py), printed at the end of a long run
 """
 
 import logging
@@ -21,6 +21,7 @@ from structlog.stdlib import ProcessorFormatter
 
 from callcenter.db import create_engine_for
 from tests import network
+from tests.campaigns import LONG
 from tests.databases import PostgresTemplate, SQLiteTemplate
 
 OURS = ("CALLCENTER_", "TWILIO_", "AWS_")
@@ -126,7 +127,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             part = "/".join(report.nodeid.split("/")[:2])
             seconds[part] += report.duration
             tests[part] += report.when == "call"
-    _print_figures(terminalreporter)
+    if LONG:
+        _print_figures(terminalreporter)
     terminalreporter.section("time of each part, summed over its tests")
     for part in sorted(seconds):
         terminalreporter.write_line(f"{part:<34} {tests[part]:5} tests {seconds[part]:7.1f} s")
