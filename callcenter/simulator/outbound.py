@@ -12,7 +12,7 @@ import aiohttp
 from yarl import URL
 
 from callcenter.simulator.faults import Faults, Rule
-from callcenter.simulator.journal import Exchange, Journal
+from callcenter.simulator.journal import GIVEN_UP, Exchange, Journal
 from callcenter.simulator.signing import signature
 
 _HEADERS = {"User-Agent": "TwilioProxy/1.1", "X-Home-Region": "us1", "Accept": "*/*"}
@@ -190,6 +190,9 @@ class Outbound:
                 raise RequestFailed(11215, url, "4xx", "too many redirects")
         except RequestFailed as failure:
             self._journal.close(exchange, None, time.monotonic() - began, str(failure))
+            raise
+        except asyncio.CancelledError:
+            self._journal.close(exchange, None, time.monotonic() - began, GIVEN_UP)
             raise
         self._journal.close(exchange, answer.status, time.monotonic() - began, _readable(answer))
         if answer.status >= 400:

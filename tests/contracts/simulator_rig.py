@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -89,8 +89,9 @@ def _handler(door: Door) -> type[BaseHTTPRequestHandler]:
             if kind:
                 self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            with suppress(BrokenPipeError):  # the carrier may have given up
+                self.end_headers()
+                self.wfile.write(content)
 
         do_POST = do_GET = _serve  # noqa: N815 - names of the base class
 

@@ -1,6 +1,7 @@
 """Whole calls through the simulator, driven by the official client library and a door that checks signatures."""
 
 import io
+import threading
 import time
 import wave
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ import pytest
 import requests
 from twilio.base.exceptions import TwilioRestException
 
+from callcenter.simulator.journal import GIVEN_UP
 from tests.contracts.simulator_rig import ACCOUNT_SID, AUTH_TOKEN, CLINIC, Params, Rig, connect, fresh, rig, ring
 
 TALK = ({"wait": 3}, {"say": "I need an appointment"}, {"wait": 1}, {"hang_up": True})
@@ -172,6 +174,27 @@ def test_a_caller_who_hangs_up_during_the_first_request_still_gets_it_answered(w
     time.sleep(0.4)
     first = next(e for e in world.control("GET", "/exchanges")["exchanges"] if e["url"].endswith("/incoming"))
     assert first["status"] == 200
+
+
+def test_music_that_nobody_waits_for_any_more_is_written_down_as_given_up(world: Rig) -> None:
+    asked, moved_on = threading.Event(), threading.Event()
+
+    def slowly(params: Params) -> tuple[str, bytes]:
+        asked.set()
+        moved_on.wait(60)
+        return "audio/wav", b""
+
+    world.door.answers["/media/music"] = slowly
+    world.door.answers["/incoming"] = f"<Response><Play>{world.door.url}/media/music</Play></Response>"
+    caller = world.place({"wait": 300})
+    try:
+        assert asked.wait(60)
+        world.client.calls(caller).update(url=f"{world.door.url}/after")
+        world.until(caller, lambda state: any(entry["text"] == "Afterwards" for entry in state["heard"]))
+        music = next(e for e in world.control("GET", "/exchanges")["exchanges"] if e["kind"] == "media")
+        assert (music["status"], music["body"]) == (None, GIVEN_UP)
+    finally:
+        moved_on.set()
 
 
 WISH = "Good morning to you, I would like to make an appointment for some time next week, please."

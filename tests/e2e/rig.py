@@ -104,7 +104,7 @@ class Rig:
     def start_serve(self) -> None:
         """Start everything of ours and wait until it answers."""
         self.start("serve", "callcenter.cli", "serve")
-        self.until("serve answers", lambda: requests.get(f"{self.web}/readyz", timeout=2).ok, seconds=40)
+        self.until("serve answers", lambda: requests.get(f"{self.web}/readyz", timeout=2).ok, seconds=90)
 
     def kill_serve(self) -> None:
         """kill -9 of the parent; the children must go with it."""
@@ -132,7 +132,7 @@ class Rig:
             "callcenter.simulator",
             *("--port", str(self.simulator_port), "--speed", str(self.speed), "--calls-per-second", "50"),
         )
-        self.until("the simulator answers", lambda: requests.get(f"{self.control}/state", timeout=2).ok, seconds=20)
+        self.until("the simulator answers", lambda: requests.get(f"{self.control}/state", timeout=2).ok, seconds=90)
         urls = DoorUrls(self.web, "ie1")
         addresses = {
             "voice_url": urls.incoming(),

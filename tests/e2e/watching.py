@@ -12,6 +12,7 @@ from sqlalchemy import Select, select
 
 from callcenter.db import reading
 from callcenter.models import Call, CallLeg, CarrierEvent, Offer, Recording, RecordingPause
+from callcenter.simulator.journal import GIVEN_UP
 from tests.e2e.rig import Rig
 
 LOOK_SECONDS = 0.5
@@ -57,7 +58,8 @@ class Exchanges:
 
 
 def _has_failed(exchange: dict[str, Any]) -> bool:
-    return exchange["kind"] == "alert" or exchange["status"] is None or exchange["status"] >= 500
+    unanswered = exchange["status"] is None and exchange["body"] != GIVEN_UP
+    return exchange["kind"] == "alert" or unanswered or (exchange["status"] or 0) >= 500
 
 
 def _told(exchange: dict[str, Any]) -> str:
