@@ -55,7 +55,7 @@ def patient_door(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     """A door in a test's own process waits for the database as long as a busy machine needs; how it gives up in time is
     for the tests marked ``in_time``."""
     if "in_time" not in request.keywords:
-        monkeypatch.setattr("webhooks.door.ANSWER_WITHIN_SECONDS", 60.0)
+        monkeypatch.setattr("webhooks.door.Door.answer_within_seconds", 60.0)
 
 
 @pytest.fixture

@@ -41,6 +41,9 @@ class VoiceSettings(_Part):
     wrap_up_seconds: int = Field(60, ge=0, le=900, description="Time to file the outcome before the next call.")
     short_abandon_seconds: int = Field(5, ge=0, le=60, description="Hang-ups this soon count as short abandons.")
     message_max_seconds: int = Field(120, ge=10, le=600, description="Longest voice message.")
+    answer_within_seconds: float = Field(
+        1.5, ge=0.5, le=8, description="How long the database may take before the carrier is answered without it (F1)."
+    )
     recording_days: int = Field(30, ge=1, le=365, description="Default retention of recordings for new clinics.")
     call_log_days: int = Field(365, ge=1, le=3650, description="Default retention of call log rows for new clinics.")
     allowed_storage_regions: tuple[str, ...] = Field(

@@ -29,17 +29,19 @@ from callcenter.models import Call, Receptionist, Recording, User
 from callcenter.services.access import create_api_key
 from tests.cast import Cast, create_cast
 from tests.e2e.processes import below, command_line, listens
+from tests.e2e.story import story_of
 from tests.factories import create_receptionist
 from tests.ports import free_port
 
 SPEED = 4.0
-"""The simulator talks and rings this much faster than life; our own timers are set short instead."""
+"""The simulator is this much faster than life; our own timers are short, and the door has time on a busy machine."""
 VOICE = {
     "calls_per_second": 50,
     "ring_seconds": 8,
     "max_wait_seconds": 10,
     "wrap_up_seconds": 1,
     "short_abandon_seconds": 1,
+    "answer_within_seconds": 8,
 }
 ANSWERS = {"registered": True, "action": "answer", "answer_after_seconds": 2}
 
@@ -147,10 +149,9 @@ class Rig:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
         for process in self.processes.values():
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            process.kill()
 
     def put(self, what: str, body: Any, method: str = "PUT") -> Any:
         """Change something at the simulator."""
@@ -211,7 +212,7 @@ class Rig:
             call = self.call(sid)
             return call if call is not None and call.state == state and call.turn >= turn else None
 
-        found: Call = self.until(f"the call is {state}", reached, seconds=seconds)
+        found: Call = self.until(f"the call is {state}", reached, seconds=seconds, sid=sid)
         return found
 
     def until_recorded(self, sid: str) -> None:
@@ -221,11 +222,10 @@ class Rig:
     def until_settled(self, sid: str, *, seconds: float = 60) -> Call:
         """Wait until a call has ended and its recordings need nothing more."""
         call = self.until_state(sid, CallState.ENDED, seconds=seconds)
-        unsettled = (*LIVE_RECORDING_STATES, RecordingState.COPYING)
 
         def settled() -> bool:
             return all(
-                recording.state not in unsettled
+                recording.state not in (*LIVE_RECORDING_STATES, RecordingState.COPYING)
                 and (not recording.carrier_copy_due or recording.carrier_copy_deleted_at is not None)
                 for recording in self.recordings(sid)
             )
@@ -233,7 +233,7 @@ class Rig:
         self.until("the recordings are settled", settled, seconds=seconds)
         return self.call(sid) or call
 
-    def until(self, what: str, look: Callable[[], Any], *, seconds: float = 30) -> Any:
+    def until(self, what: str, look: Callable[[], Any], *, seconds: float = 30, sid: str | None = None) -> Any:
         """The first true answer of ``look``; a failing test says what did not happen and what the logs say."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
@@ -244,7 +244,8 @@ class Rig:
             if found:
                 return found
             time.sleep(0.1)
-        raise AssertionError(f"Within {seconds} s it did not come to pass that {what}.\n{self._logs()}")
+        story = story_of(self.control, sid, self.call(sid)) if sid else ""
+        raise AssertionError(f"Within {seconds} s it did not come to pass that {what}.\n{self._logs()}\n{story}")
 
     def _logs(self) -> str:
         return "\n".join(f"--- {log.name}\n{log.read_text()[-3000:]}" for log in sorted(self.directory.glob("*.log")))

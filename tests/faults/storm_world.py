@@ -32,7 +32,7 @@ from tests.faults.storm_rest import StormCarrier
 from tests.faults.storm_time import Agenda
 from tests.faults.storm_weather import Weather
 from tests.webhooks import door as carriers_side
-from webhooks import door as door_module
+from webhooks.door import Door
 
 VOICE = VoiceSettings(calls_per_second=10, wrap_up_seconds=25, max_wait_seconds=60, ring_seconds=10)
 POLL_SECONDS = 5.0
@@ -262,7 +262,7 @@ def storm(engine: Engine, folder: Path, weather: Weather) -> Iterator[StormWorld
     """A world in this weather, at nine on a Monday. Only its own clock counts: how slow this machine is does not."""
     agenda = Agenda()
     with agenda.is_the_clock(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(door_module, "ANSWER_WITHIN_SECONDS", 60)
+        patch.setattr(Door, "answer_within_seconds", 60)
         world = StormWorld(engine, folder, weather, agenda)
         try:
             yield world
