@@ -171,7 +171,6 @@ class World:
                 place.call_id,
                 place.turn,
                 carrier_queue_sid=queue_sid,
-                position=1,
                 voice=self.voice,
                 now=clock.now(),
             ),

@@ -66,6 +66,7 @@ def _measure(app: Flask, door: Door) -> None:
 
     @app.after_request
     def stop(response: Response) -> Response:
+        response.headers["X-Content-Type-Options"] = "nosniff"  # S34
         endpoint = request.endpoint or "none"
         SECONDS.labels(endpoint).observe(clock.monotonic_seconds() - g.started)
         return response

@@ -74,11 +74,9 @@ def queued(call_id: str, turn: str) -> Response:
 @blueprint.post(urls.CALL + "wait")
 def wait(call_id: str, turn: str) -> Response:
     """One round in the queue; the first proves that greeting and notice were heard."""
-    queue_sid, position = callbacks.parse_wait(the_fields())
+    queue_sid = callbacks.parse_wait(the_fields())
     return _about_call(
-        lambda session, place, common: calls.wait_step(
-            session, *place, carrier_queue_sid=queue_sid, position=position, **common
-        )
+        lambda session, place, common: calls.wait_step(session, *place, carrier_queue_sid=queue_sid, **common)
     )
 
 

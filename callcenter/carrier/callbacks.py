@@ -42,7 +42,6 @@ _ALLOWED = {
         "Timestamp": _MOMENT,
         "StatusCallbackEvent": _WORD,
         "ReasonParticipantLeft": r"[a-z_]{1,60}",
-        "QueuePosition": _COUNT,
         "QueueTime": _COUNT,
         "QueueResult": _WORD,
         "Digits": r"[0-9A-D#*]{1,32}|hangup",
@@ -155,10 +154,9 @@ def parse_call_sid(fields: Fields) -> str:
     return _required(fields, "CallSid")
 
 
-def parse_wait(fields: Fields) -> tuple[str | None, int | None]:
-    """The carrier's queue and the position in it, from 1; None where the carrier did not say."""
-    position = _count(fields, "QueuePosition")
-    return fields.get("QueueSid"), position or None
+def parse_wait(fields: Fields) -> str | None:
+    """The carrier's queue; None when the carrier did not say."""
+    return fields.get("QueueSid")
 
 
 def waited_seconds(fields: Fields) -> int:

@@ -159,12 +159,11 @@ def wait_step(
     turn: int,
     *,
     carrier_queue_sid: str | None,
-    position: int | None,
     voice: VoiceSettings,
     now: datetime,
 ) -> Step:
     """One round in the queue. The first proves that greeting and notice were heard to the end: only now is the call
-    queued and may be offered (design §4.2). ``position`` is the carrier's view; ours is what is spoken."""
+    queued and may be offered (design §4.2). The place that is spoken is our count, not the carrier's."""
     call = _asking(session, call_id, now)
     if turn == call.turn:
         _enter_queue(session, call, carrier_queue_sid, voice=voice, now=now)

@@ -68,7 +68,6 @@ class CallScript:
                 self.call().id,
                 turn or self.call().turn,
                 carrier_queue_sid="QU" + "0" * 32,
-                position=1,
                 voice=VOICE,
                 now=self.now,
             )

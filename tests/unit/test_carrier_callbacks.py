@@ -38,7 +38,7 @@ def test_only_listed_parameters_are_kept_and_blank_ones_are_absent() -> None:
         ("CallDuration", "-1"),
         ("CallDuration", "٣"),
         ("SequenceNumber", "1e3"),
-        ("QueuePosition", "first"),
+        ("QueueTime", "first"),
         ("Digits", "1,2"),
         ("Digits", "1" * 33),
         ("RecordingDuration", "12.5"),
@@ -169,10 +169,10 @@ def test_a_recording_is_in_progress_completed_or_absent() -> None:
     assert callbacks.parse_recording(read(RecordingStatus="processing", **sent)) is None
 
 
-def test_where_a_caller_stands_in_the_queue_and_how_long() -> None:
-    fields = read(QueueSid=QUEUE, QueuePosition="3", QueueTime="17")
-    assert (callbacks.parse_wait(fields), callbacks.waited_seconds(fields)) == ((QUEUE, 3), 17)
-    assert (callbacks.parse_wait(read(QueuePosition="0")), callbacks.waited_seconds(read())) == ((None, None), 0)
+def test_which_queue_a_caller_stands_in_and_how_long() -> None:
+    fields = read(QueueSid=QUEUE, QueueTime="17")
+    assert (callbacks.parse_wait(fields), callbacks.waited_seconds(fields)) == (QUEUE, 17)
+    assert (callbacks.parse_wait(read()), callbacks.waited_seconds(read())) == (None, 0)
 
 
 @pytest.mark.parametrize(

@@ -171,3 +171,9 @@ def _calls(engine: Engine) -> int:
         calls = session.scalar(select(func.count()).select_from(Call))
         assert calls == legs
         return calls or 0
+
+
+def test_no_browser_guesses_what_the_door_answers(carrier: Carrier) -> None:
+    client = carrier.app.test_client()
+    answers = [carrier.rings(), client.post("/webhooks/voice/incoming"), client.get("/nothing"), client.get("/healthz")]
+    assert [answer.headers.get("X-Content-Type-Options") for answer in answers] == ["nosniff"] * 4
