@@ -9,7 +9,7 @@ from callcenter.simulator.timing import utc_now
 _KEPT = 3000
 _LONGEST_BODY = 20_000
 GIVEN_UP = "not waited for: the call had gone on"
-"""Stands for the answer to a request that the carrier itself broke off, as for hold music that nobody hears any more."""
+"""Stands for the answer to a request that the carrier itself broke off, as for hold music nobody hears any more."""
 
 
 @dataclass
