@@ -59,7 +59,7 @@ def database_away(rig: Rig) -> Iterator[None]:
 
 
 def test_who_rang_while_the_database_was_away_is_in_the_log_exactly_once(tmp_path: Path, database_url: str) -> None:
-    with installation(tmp_path, database_url, kind=Forwarding) as rig:
+    with installation(tmp_path, database_url, kind=Forwarding, answer_within_seconds=1.5) as rig:
         assert isinstance(rig, Forwarding)
         with database_away(rig):
             lost = rig.dial(steps=[{"wait": 3600}, {"hang_up": True}])
