@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 UV_VERSION := 0.13.9
+AUDIT_VERSION := 2.10.1
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
@@ -12,7 +13,7 @@ export PIP_NO_INPUT := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults bench check lock clean
+.PHONY: help run test faults bench check lock audit clean
 
 help: ## show this list
 	@echo "callcenter: telephone answering for clinics. What you can do here:"
@@ -43,8 +44,12 @@ lock: $(BIN)/pip ## write both lock files anew from pyproject.toml (newest allow
 	@$(BIN)/pip install --quiet uv==$(UV_VERSION)
 	@$(BIN)/python tools/lock.py $(ARGS)
 
+audit: ## compare what we install with the known vulnerabilities; fails too when they cannot be looked up
+	@test -x .audit/bin/pip-audit || { $(PYTHON) -m venv .audit && .audit/bin/pip install -qq pip-audit==$(AUDIT_VERSION); }
+	@.audit/bin/pip-audit --strict --disable-pip --require-hashes -r requirements.lock
+
 clean: ## remove the virtual environment and all caches (the data in var/ stays)
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .audit build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # ensurepip is the last thing that venv does, so pip in its place proves a whole environment.
 $(BIN)/pip:
