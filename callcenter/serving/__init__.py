@@ -17,6 +17,10 @@ CALLERS, MEDIA = "/webhooks/", "/media/"
 WEB_AT_ONCE = 12
 MEDIA_AT_ONCE = 4
 """Shares of the threads of ``by_path``; what is left of them belongs to live callers."""
+WEB_AT_WORK = 2
+TURN_SECONDS = 1.0
+"""How many of the web's threads compute at the same time, because callers share the interpreter with them, and how long
+another waits for its turn: one that hangs on a store or a database keeps the others no longer than this."""
 
 
 def run(app: "WSGIApplication", bind: str, threads: int) -> None:
@@ -101,9 +105,10 @@ def by_path(door: "WSGIApplication", web: "WSGIApplication") -> "WSGIApplication
     """One port for both on a small installation: the carrier's paths go to the door, all others to the web. They stay
     separate applications: the door never sees a cookie's meaning, the web never an unsigned webhook.
 
-    However many slow downloads hang on the web, threads are left for live callers.
+    However many slow downloads hang on the web, threads are left for live callers; and however much is asked of it, an
+    answer to a caller waits for few of its computations.
     """
-    media, limited_web = at_most(MEDIA_AT_ONCE, door), at_most(WEB_AT_ONCE, web)
+    media, limited_web = at_most(MEDIA_AT_ONCE, door), at_most(WEB_AT_ONCE, in_turns(WEB_AT_WORK, web))
 
     def choose(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         path = str(environ.get("PATH_INFO", ""))
@@ -128,6 +133,22 @@ def at_most(number: int, app: "WSGIApplication") -> "WSGIApplication":
         except BaseException:
             places.release()
             raise
+
+    return answer
+
+
+def in_turns(number: int, app: "WSGIApplication") -> "WSGIApplication":
+    """The app with ``number`` requests being worked on at a time, if each takes less than TURN_SECONDS; the sending of
+    answers, such as recordings, is not counted."""
+    turns = threading.BoundedSemaphore(number)
+
+    def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        in_turn = turns.acquire(timeout=TURN_SECONDS)
+        try:
+            return app(environ, start_response)
+        finally:
+            if in_turn:
+                turns.release()
 
     return answer
 
