@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.contracts.simulator_rig import CLINIC, Rig, connect, fresh, rig
+from tests.contracts.simulator_rig import CLINIC, Params, Rig, connect, fresh, rig
 
 
 @pytest.fixture(scope="module")
@@ -22,14 +22,20 @@ def room_of(world: Rig) -> str:
     return str(world.client.conferences.list(status="in-progress", friendly_name="c-1")[0].sid)
 
 
+def left(world: Rig, sid: str) -> Params:
+    """The notification that somebody has left; notifications come in any order."""
+    return world.door.wait_for(
+        "/room", lambda p: p["StatusCallbackEvent"] == "participant-leave" and p["CallSid"] == sid
+    )
+
+
 def test_the_conference_ends_with_the_caller_and_everybody_hears_of_it(world: Rig) -> None:
     caller, receptionist = connect(world, {"hang_up": True})
     over = world.door.wait_for("/room", lambda p: p["StatusCallbackEvent"] == "conference-end")
     assert over["ReasonConferenceEnded"] == "participant-with-end-conference-on-exit-left"
     assert (over["CallSidEndingConference"], over["ParticipantLabelEndingConference"]) == (caller, "caller")
-    left = {p["CallSid"]: p for p in world.door.of("/room") if p["StatusCallbackEvent"] == "participant-leave"}
-    assert left[caller]["ReasonParticipantLeft"] == "participant_hung_up"
-    assert left[receptionist]["ReasonParticipantLeft"] == "moderator_ended_conference"
+    assert left(world, caller)["ReasonParticipantLeft"] == "participant_hung_up"
+    assert left(world, receptionist)["ReasonParticipantLeft"] == "moderator_ended_conference"
 
 
 def test_a_receptionist_who_leaves_leaves_the_caller_alone_in_the_room(world: Rig) -> None:
@@ -54,8 +60,8 @@ def test_a_held_caller_hears_the_hold_document_once_and_nothing_of_the_talk(worl
     world.client.conferences(room.sid).participants(caller).update(hold=False)
     world.control("POST", f"/calls/{receptionist}/say", {"text": "I am back"})
     assert world.heard(caller, "speech") == ["I am back"]
-    events = [p["StatusCallbackEvent"] for p in world.door.of("/room")]
-    assert {"participant-hold", "participant-unhold"} <= set(events)
+    world.door.wait_for("/room", lambda p: p["StatusCallbackEvent"] == "participant-hold")
+    world.door.wait_for("/room", lambda p: p["StatusCallbackEvent"] == "participant-unhold")
 
 
 def test_end_conference_on_exit_of_a_held_participant_does_not_change(world: Rig) -> None:
