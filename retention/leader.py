@@ -59,13 +59,9 @@ class _PostgresLeader:
 
     def resign(self) -> None:
         connection, self._connection = self._connection, None
-        if connection is None:
-            return
-        with suppress(SQLAlchemyError):
-            # The server notices a closed connection a moment later; until then the next process could not take over.
-            connection.execute(text("SELECT pg_advisory_unlock_all()"))
-        with suppress(SQLAlchemyError):
-            connection.close()
+        if connection is not None:
+            with suppress(SQLAlchemyError):
+                connection.close()
 
 
 class _FileLeader:
